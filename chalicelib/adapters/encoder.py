@@ -1,0 +1,111 @@
+"""MediaConvert: probe a source, create, find and cancel jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.domain.errors import Rejected, Temporary
+from chalicelib.domain.job import Outcome
+
+_BUSY = ("TooManyRequestsException", "InternalServerErrorException", "ServiceQuotaExceededException")
+
+
+class Encoder:
+    """Thin over a boto3 MediaConvert client."""
+
+    def __init__(self, client: Any, *, queue_arn: str, role_arn: str) -> None:
+        self._client = client
+        self._queue_arn = queue_arn
+        self._role_arn = role_arn
+
+    def probe(self, url: str) -> dict[str, Any]:
+        """The first `ProbeResult` for an `s3://` URL.
+
+        Raises:
+            Rejected: the file is damaged or no video.
+            Temporary: MediaConvert is busy.
+        """
+        try:
+            results = self._client.probe(InputFiles=[{"FileUrl": url}])["ProbeResults"]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "UnprocessableEntityException":
+                raise Rejected(
+                    "The video is damaged or incomplete: its index cannot be read. "
+                    "Export or upload it again."
+                ) from error
+            if code == "BadRequestException":
+                raise Rejected("The file is not a video we can read.") from error
+            raise _translated(error) from error
+        return dict(results[0]) if results else {}
+
+    def create_job(
+        self, settings: Mapping[str, Any], *, job_id: str, attempt: int, workflow: str
+    ) -> str:
+        """Submit a job and return its MediaConvert id."""
+        try:
+            answer = self._client.create_job(
+                Role=self._role_arn,
+                Queue=self._queue_arn,
+                Settings=settings,
+                StatusUpdateInterval="SECONDS_10",
+                ClientRequestToken=f"{job_id}-{attempt}",
+                UserMetadata={"job_id": job_id, "attempt": str(attempt), "workflow": workflow},
+            )
+        except ClientError as error:
+            raise _translated(error) from error
+        return str(answer["Job"]["Id"])
+
+    def find_job(self, *, source_url: str, job_id: str, attempt: int) -> dict[str, Any] | None:
+        """The MediaConvert job of this attempt, found by its input, which only it has."""
+        for job in self._search(source_url):
+            metadata = job.get("UserMetadata", {})
+            if (metadata.get("job_id"), metadata.get("attempt")) == (job_id, str(attempt)):
+                return job
+        return None
+
+    def get_job(self, encoder_job_id: str) -> dict[str, Any]:
+        try:
+            return dict(self._client.get_job(Id=encoder_job_id)["Job"])
+        except ClientError as error:
+            raise _translated(error) from error
+
+    def cancel_job(self, encoder_job_id: str) -> None:
+        """Cancel; a job that has ended or is unknown is left as it is."""
+        try:
+            self._client.cancel_job(Id=encoder_job_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NotFoundException", "ConflictException"):
+                raise _translated(error) from error
+
+    def _search(self, source_url: str) -> list[dict[str, Any]]:
+        try:
+            pages = self._client.get_paginator("search_jobs").paginate(InputFile=source_url)
+            return [job for page in pages for job in page.get("Jobs", [])]
+        except ClientError as error:
+            raise _translated(error) from error
+
+
+def outcome_of(job: Mapping[str, Any], attempt: int) -> Outcome | None:
+    """The outcome in a GetJob answer; None while the job is still on its way."""
+    if job["Status"] not in ("COMPLETE", "ERROR", "CANCELED"):
+        return None
+    details = [d for group in job.get("OutputGroupDetails", []) for d in group["OutputDetails"]]
+    return Outcome(
+        attempt=attempt,
+        encoder_job_id=job["Id"],
+        status=job["Status"],
+        error_code=job.get("ErrorCode"),
+        error_message=job.get("ErrorMessage"),
+        duration_ms=details[0].get("DurationInMs") if details else None,
+    )
+
+
+def _translated(error: ClientError) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in _BUSY:
+        return Temporary(f"MediaConvert is busy ({code}).")
+    return error

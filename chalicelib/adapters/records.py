@@ -1,0 +1,259 @@
+"""Job records and sync state in DynamoDB. One table; `pk`/`sk` say what an item is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.codec import from_plain, to_plain
+from chalicelib.domain.job import Job
+
+if TYPE_CHECKING:
+    from chalicelib.domain.job import Status
+
+#: Written with every job so that two sparse indexes find what still needs care.
+OPEN_INDEX, UNSYNCED_INDEX = "open-jobs", "unsynced-rows"
+
+
+class Records:
+    """Reads and conditional writes.
+
+    Every write returns the job as it then is, or None when the condition did not hold.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def get(self, job_id: str) -> Job | None:
+        item = self._table.get_item(Key=_job_key(job_id), ConsistentRead=True).get("Item")
+        return _job(item) if item else None
+
+    def create(self, job: Job) -> bool:
+        """Write a new job. False when there is one with this id already."""
+        item = {**_job_key(job.job_id), **_attributes(to_plain(job)), **_index_marks(job.status)}
+        item["unsynced"] = "1"
+        return self._put(item, "attribute_not_exists(pk)")
+
+    def update(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: Mapping[str, Any] | None = None,
+        row: bool = True,
+    ) -> Job | None:
+        """Set fields of a job; a value of None removes the field.
+
+        Args:
+            only_if: fields and the values they must have now; a tuple means "one of these",
+                None means "not set".
+            row: whether what Airtable shows has changed.
+        """
+        expression = _Expression()
+        for name, value in changes.items():
+            expression.set(name, to_plain(value))
+        if "status" in changes:
+            expression.set("open", "1" if changes["status"].is_open else None)
+        if row:
+            expression.add("row_version", 1)
+            expression.set("unsynced", "1")
+        expression.require("pk", _EXISTS)
+        for name, wanted in (only_if or {}).items():
+            expression.require(name, wanted)
+        attributes = self._update(_job_key(job_id), expression)
+        return _job(attributes) if attributes else None
+
+    def append_moment(self, job_id: str, step: str, at: str) -> None:
+        """Add to the job's timeline and say which step it is in."""
+        self._table.update_item(
+            Key=_job_key(job_id),
+            UpdateExpression=(
+                "SET #s = :s, timeline = list_append(if_not_exists(timeline, :none), :moment)"
+            ),
+            ExpressionAttributeNames={"#s": "step"},
+            ExpressionAttributeValues={
+                ":s": step,
+                ":moment": [{"step": step, "at": at}],
+                ":none": [],
+            },
+            ConditionExpression="attribute_exists(pk)",
+        )
+
+    def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
+        """The row shows `row_version` now; nothing is dirty unless the job has moved on."""
+        expression = _Expression()
+        expression.set("synced_version", row_version)
+        expression.set("row_id", row_id)
+        expression.set("unsynced", None)
+        expression.require("row_version", row_version)
+        if self._update(_job_key(job_id), expression) is None:
+            still_dirty = _Expression()
+            still_dirty.set("synced_version", row_version)
+            still_dirty.set("row_id", row_id)
+            self._update(_job_key(job_id), still_dirty)
+
+    def open_jobs(self) -> Iterator[Job]:
+        return self._indexed(OPEN_INDEX, "open")
+
+    def unsynced_jobs(self) -> Iterator[Job]:
+        return self._indexed(UNSYNCED_INDEX, "unsynced")
+
+    def state(self, pk: str, sk: str) -> dict[str, Any]:
+        """A small item that is not a job: sync state, a channel. Empty when there is none."""
+        item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+        return _plain(item) if item else {}
+
+    def save_state(
+        self,
+        pk: str,
+        sk: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: Mapping[str, Any] | None = None,
+        add: Mapping[str, int] | None = None,
+    ) -> dict[str, Any] | None:
+        """Set fields of such an item; None when the condition did not hold."""
+        expression = _Expression()
+        for name, value in changes.items():
+            expression.set(name, value)
+        for name, amount in (add or {}).items():
+            expression.add(name, amount)
+        for name, wanted in (only_if or {}).items():
+            expression.require(name, wanted)
+        return self._update({"pk": pk, "sk": sk}, expression)
+
+    def delete_state(self, pk: str, sk: str) -> None:
+        self._table.delete_item(Key={"pk": pk, "sk": sk})
+
+    def _put(self, item: dict[str, Any], condition: str) -> bool:
+        try:
+            self._table.put_item(Item=item, ConditionExpression=condition)
+        except self._table.meta.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _update(self, key: dict[str, str], expression: _Expression) -> dict[str, Any] | None:
+        try:
+            answer = self._table.update_item(Key=key, ReturnValues="ALL_NEW", **expression.built())
+        except self._table.meta.client.exceptions.ConditionalCheckFailedException:
+            return None
+        return _plain(answer["Attributes"])
+
+    def _indexed(self, index: str, attribute: str) -> Iterator[Job]:
+        query: dict[str, Any] = {
+            "IndexName": index,
+            "KeyConditionExpression": "#a = :one",
+            "ExpressionAttributeNames": {"#a": attribute},
+            "ExpressionAttributeValues": {":one": "1"},
+        }
+        while True:
+            page = self._table.query(**query)
+            yield from (_job(item) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+_EXISTS = object()
+
+
+class _Expression:
+    """An UpdateExpression being put together."""
+
+    def __init__(self) -> None:
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+        self._adds: list[str] = []
+        self._conditions: list[str] = []
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+
+    def set(self, name: str, value: Any) -> None:
+        if value is None:
+            self._removes.append(self._name(name))
+        else:
+            self._sets.append(f"{self._name(name)} = {self._value(value)}")
+
+    def add(self, name: str, amount: int) -> None:
+        self._adds.append(f"{self._name(name)} {self._value(amount)}")
+
+    def require(self, name: str, wanted: Any) -> None:
+        if wanted is _EXISTS:
+            self._conditions.append(f"attribute_exists({self._name(name)})")
+        elif wanted is None:
+            self._conditions.append(f"attribute_not_exists({self._name(name)})")
+        elif isinstance(wanted, tuple):
+            options = ", ".join(self._value(to_plain(option)) for option in wanted)
+            self._conditions.append(f"{self._name(name)} IN ({options})")
+        elif isinstance(wanted, Below):
+            key, value = self._name(name), self._value(wanted.value)
+            self._conditions.append(f"(attribute_not_exists({key}) OR {key} < {value})")
+        else:
+            self._conditions.append(f"{self._name(name)} = {self._value(to_plain(wanted))}")
+
+    def built(self) -> dict[str, Any]:
+        parts = (
+            ("SET", self._sets),
+            ("REMOVE", self._removes),
+            ("ADD", self._adds),
+        )
+        built: dict[str, Any] = {
+            "UpdateExpression": " ".join(f"{verb} {', '.join(x)}" for verb, x in parts if x),
+            "ExpressionAttributeNames": self._names,
+        }
+        if self._values:
+            built["ExpressionAttributeValues"] = self._values
+        if self._conditions:
+            built["ConditionExpression"] = " AND ".join(self._conditions)
+        return built
+
+    def _name(self, name: str) -> str:
+        self._names[f"#{name}"] = name
+        return f"#{name}"
+
+    def _value(self, value: Any) -> str:
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = _attributes(value)
+        return placeholder
+
+
+class Below:
+    """A condition: the field is not set, or smaller than this."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _job_key(job_id: str) -> dict[str, str]:
+    return {"pk": f"job#{job_id}", "sk": "job"}
+
+
+def _index_marks(status: Status) -> dict[str, str]:
+    return {"open": "1"} if status.is_open else {}
+
+
+def _job(item: Mapping[str, Any]) -> Job:
+    return from_plain(Job, _plain(item))
+
+
+def _attributes(value: Any) -> Any:
+    """Plain data as DynamoDB takes it: floats become Decimals."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {key: _attributes(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_attributes(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """And back: whole Decimals become ints."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return value

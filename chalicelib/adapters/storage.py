@@ -1,0 +1,167 @@
+"""S3, as far as we use it: ranged reads, multipart uploads, server-side copies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+#: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+COPY_LIMIT_BYTES = 5 * 2**30
+COPY_PART_BYTES = 2**30
+
+
+class Storage:
+    """Thin over a boto3 S3 client; errors are botocore's."""
+
+    def __init__(self, client: Any) -> None:
+        self._s3 = client
+
+    def exists(self, bucket: str, key: str) -> bool:
+        return self.size_or_none(bucket, key) is not None
+
+    def size_or_none(self, bucket: str, key: str) -> int | None:
+        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+        return int(found[0]["Size"]) if found and found[0]["Key"] == key else None
+
+    def size_bytes(self, bucket: str, key: str) -> int:
+        return int(self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
+
+    def read_range(self, bucket: str, key: str, start: int, length: int) -> bytes:
+        span = f"bytes={start}-{start + length - 1}"
+        body = self._s3.get_object(Bucket=bucket, Key=key, Range=span)["Body"]
+        return bytes(body.read())
+
+    def read(self, bucket: str, key: str) -> bytes:
+        return bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def chunks(self, bucket: str, key: str, chunk_bytes: int = 2**20) -> Iterator[bytes]:
+        body = self._s3.get_object(Bucket=bucket, Key=key)["Body"]
+        yield from body.iter_chunks(chunk_bytes)
+
+    def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
+        self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+
+    def put_json(self, bucket: str, key: str, value: Any) -> None:
+        self.put(bucket, key, json.dumps(value).encode(), content_type="application/json")
+
+    def create_upload(self, bucket: str, key: str, *, content_type: str, **headers: str) -> str:
+        answer = self._s3.create_multipart_upload(
+            Bucket=bucket, Key=key, ContentType=content_type, **headers
+        )
+        return str(answer["UploadId"])
+
+    def upload_part(self, bucket: str, key: str, upload_id: str, number: int, body: bytes) -> str:
+        answer = self._s3.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+        )
+        return str(answer["ETag"])
+
+    def copy_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        source_bucket: str,
+        source_key: str,
+        start: int,
+        end_inclusive: int,
+    ) -> str:
+        answer = self._s3.upload_part_copy(
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            CopySource={"Bucket": source_bucket, "Key": source_key},
+            CopySourceRange=f"bytes={start}-{end_inclusive}",
+        )
+        return str(answer["CopyPartResult"]["ETag"])
+
+    def parts(self, bucket: str, key: str, upload_id: str) -> dict[int, tuple[str, int]]:
+        """Part number to (ETag, size) of what has been uploaded so far.
+
+        Raises:
+            botocore ClientError NoSuchUpload: the upload was completed, aborted or expired.
+        """
+        pages = self._s3.get_paginator("list_parts").paginate(
+            Bucket=bucket, Key=key, UploadId=upload_id
+        )
+        return {
+            part["PartNumber"]: (part["ETag"], part["Size"])
+            for page in pages
+            for part in page.get("Parts", [])
+        }
+
+    def complete_upload(self, bucket: str, key: str, upload_id: str, parts: dict[int, str]) -> None:
+        """Args: parts: part number to ETag."""
+        listed = [{"PartNumber": n, "ETag": etag} for n, etag in sorted(parts.items())]
+        self._s3.complete_multipart_upload(
+            Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}
+        )
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        self._s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+
+    def copy(
+        self, source: tuple[str, str], target: tuple[str, str], *, content_type: str, file_name: str
+    ) -> None:
+        """Copy an object inside S3, multipart above 5 GiB. Downloads get `file_name`."""
+        headers = {"ContentDisposition": content_disposition(file_name)}
+        size_bytes = self.size_bytes(*source)
+        if size_bytes <= COPY_LIMIT_BYTES:
+            self._s3.copy_object(
+                Bucket=target[0],
+                Key=target[1],
+                CopySource={"Bucket": source[0], "Key": source[1]},
+                MetadataDirective="REPLACE",
+                ContentType=content_type,
+                **headers,
+            )
+            return
+        upload_id = self.create_upload(*target, content_type=content_type, **headers)
+        try:
+            etags = {
+                number: self.copy_part(*target, upload_id, number, *source, start, end)
+                for number, (start, end) in enumerate(copy_ranges(size_bytes), start=1)
+            }
+            self.complete_upload(*target, upload_id, etags)
+        except BaseException:
+            self.abort_upload(*target, upload_id)
+            raise
+
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        """Remove everything below a prefix, unfinished uploads too."""
+        for page in self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=prefix
+        ):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if keys:
+                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+        for page in self._s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=bucket, Prefix=prefix
+        ):
+            for upload in page.get("Uploads", []):
+                self.abort_upload(bucket, upload["Key"], upload["UploadId"])
+
+    def presigned_url(
+        self, bucket: str, key: str, *, expires_s: int, file_name: str | None = None
+    ) -> str:
+        parameters = {"Bucket": bucket, "Key": key}
+        if file_name:
+            parameters["ResponseContentDisposition"] = content_disposition(file_name)
+        return str(
+            self._s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_s)
+        )
+
+
+def copy_ranges(size_bytes: int) -> list[tuple[int, int]]:
+    """Inclusive byte ranges of 1 GiB that cover the object."""
+    starts = range(0, size_bytes, COPY_PART_BYTES)
+    return [(start, min(start + COPY_PART_BYTES, size_bytes) - 1) for start in starts]
+
+
+def content_disposition(file_name: str) -> str:
+    """A download header for any file name. Source: RFC 6266 and RFC 8187."""
+    return f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"

@@ -1,0 +1,85 @@
+"""The settings of a stage, read from the environment here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from chalicelib.domain.money import Prices, prices
+from chalicelib.domain.preset import Preset, presets
+from chalicelib.domain.workflow import Workflow, workflow
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "chalicelib" / "data"
+WORKFLOWS = ROOT / "workflows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Names, addresses and limits of this stage. The template sets every one of them."""
+
+    stage: str
+    jobs_table: str
+    temp_bucket: str
+    compressed_bucket: str
+    drive_queue_url: str
+    rows_queue_url: str
+    notice_topic_arn: str
+    encoder_queue_arn: str
+    encoder_role_arn: str
+    flow_arn_prefix: str
+    public_url: str
+    drive_api_url: str
+    airtable_api_url: str
+    airtable_base_id: str
+    airtable_table: str
+    secrets_prefix: str
+    ffmpeg: str
+
+
+def settings(env: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from environment variables. Missing ones become empty strings, because a function
+    is only given what it needs.
+    """
+    return Settings(
+        stage=env.get("STAGE", ""),
+        jobs_table=env.get("JOBS_TABLE", ""),
+        temp_bucket=env.get("TEMP_BUCKET", ""),
+        compressed_bucket=env.get("COMPRESSED_BUCKET", ""),
+        drive_queue_url=env.get("DRIVE_QUEUE_URL", ""),
+        rows_queue_url=env.get("ROWS_QUEUE_URL", ""),
+        notice_topic_arn=env.get("NOTICE_TOPIC_ARN", ""),
+        encoder_queue_arn=env.get("ENCODER_QUEUE_ARN", ""),
+        encoder_role_arn=env.get("ENCODER_ROLE_ARN", ""),
+        flow_arn_prefix=env.get("FLOW_ARN_PREFIX", ""),
+        public_url=env.get("PUBLIC_URL", ""),
+        drive_api_url=env.get("DRIVE_API_URL") or "https://www.googleapis.com/",
+        airtable_api_url=env.get("AIRTABLE_API_URL") or "https://api.airtable.com",
+        airtable_base_id=env.get("AIRTABLE_BASE_ID", ""),
+        airtable_table=env.get("AIRTABLE_TABLE", ""),
+        secrets_prefix=env.get("SECRETS_PREFIX", ""),
+        ffmpeg=env.get("FFMPEG") or "/opt/bin/ffmpeg",
+    )
+
+
+@cache
+def all_presets() -> dict[str, Preset]:
+    return presets(tomllib.loads((DATA / "presets.toml").read_text()))
+
+
+@cache
+def price_table() -> Prices:
+    return prices(tomllib.loads((DATA / "prices.toml").read_text()))
+
+
+@cache
+def all_workflows() -> dict[str, Workflow]:
+    """Every workflow in `workflows/`, by name; its folder may come from the environment."""
+    return {
+        path.stem: workflow(path.stem, tomllib.loads(path.read_text()), os.environ)
+        for path in sorted(WORKFLOWS.glob("*.toml"))
+    }

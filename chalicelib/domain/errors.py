@@ -1,0 +1,31 @@
+"""What can go wrong with a job, by what the caller should do about it.
+
+SlimreelError
+├── Temporary      try the same thing again later; the flow retries it
+├── Rejected       this video cannot be processed; a person has to act; never retried
+├── EncoderFault   the encoder failed by its own fault; a new attempt may succeed
+└── JobClosed      the job has already ended, or a newer run owns it; stop quietly
+
+Step Functions sees the class name as the error name, so flows can match on it.
+The message of each is one sentence for a person: it is what the row and the email show.
+"""
+
+
+class SlimreelError(Exception):
+    """Root of the tree. The message is written for the person who dropped the video."""
+
+
+class Temporary(SlimreelError):
+    """A service was slow, throttled us or broke; nothing is wrong with the video."""
+
+
+class Rejected(SlimreelError):
+    """The video cannot be processed as it is, and trying again would not help."""
+
+
+class EncoderFault(SlimreelError):
+    """MediaConvert gave up for a reason of its own; a new attempt may succeed."""
+
+
+class JobClosed(SlimreelError):
+    """The job has ended or a newer run owns it, so this execution must not touch it."""

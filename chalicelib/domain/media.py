@@ -1,0 +1,136 @@
+"""What a source is made of, as MediaConvert's Probe reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.errors import Rejected
+
+#: Transfer characteristics of high dynamic range video, in Probe's words.
+HDR_TRANSFERS = {"SMPTE_2084": "HDR10", "ARIB_B67": "HLG"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTrack:
+    """The first video track. Width and height are as stored, before `rotation_deg`."""
+
+    codec: str
+    width: int
+    height: int
+    frame_rate: float | None = None
+    duration_s: float | None = None
+    bitrate_bps: int | None = None
+    bit_depth: int | None = None
+    chroma: str | None = None
+    rotation_deg: int = 0
+    interlaced: bool = False
+    hdr: str | None = None
+
+    @property
+    def display_width(self) -> int:
+        return self.height if self.rotation_deg in (90, 270) else self.width
+
+    @property
+    def display_height(self) -> int:
+        return self.width if self.rotation_deg in (90, 270) else self.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioTrack:
+    """One audio track; `number` counts from 1 among the audio tracks."""
+
+    number: int
+    codec: str
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+    bitrate_bps: int | None = None
+    language: str | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFacts:
+    """Everything the plan needs to know about a source."""
+
+    container: str
+    duration_s: float | None
+    size_bytes: int
+    video: VideoTrack | None
+    video_tracks: int
+    audio: tuple[AudioTrack, ...]
+    data_tracks: int
+
+    @property
+    def resolution(self) -> str | None:
+        return f"{self.video.display_width}x{self.video.display_height}" if self.video else None
+
+
+def facts_from_probe(result: Mapping[str, Any], size_bytes: int) -> MediaFacts:
+    """Read one `ProbeResult`. Every field of it is optional, and is treated so.
+
+    Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/probe.html
+
+    Raises:
+        Rejected: the answer holds no container at all.
+    """
+    container = result.get("Container")
+    if not container:
+        raise Rejected("The file is not a video we can read.")
+    tracks = container.get("Tracks", [])
+    videos = [t for t in tracks if t.get("TrackType") == "video"]
+    audios = [t for t in tracks if t.get("TrackType") == "audio"]
+    return MediaFacts(
+        container=container.get("Format") or "unknown",
+        duration_s=_positive(container.get("Duration")),
+        size_bytes=size_bytes,
+        video=_video(videos[0]) if videos else None,
+        video_tracks=len(videos),
+        audio=tuple(_audio(n, t) for n, t in enumerate(audios, start=1)),
+        data_tracks=sum(t.get("TrackType") == "data" for t in tracks),
+    )
+
+
+def _video(track: Mapping[str, Any]) -> VideoTrack:
+    properties = track.get("VideoProperties", {})
+    codec = properties.get("CodecMetadata", {})
+    transfer = properties.get("TransferCharacteristics") or codec.get("TransferCharacteristics")
+    rotation = properties.get("Rotation") or codec.get("Rotation") or 0
+    return VideoTrack(
+        codec=track.get("Codec") or "UNKNOWN",
+        width=properties.get("Width") or codec.get("Width") or 0,
+        height=properties.get("Height") or codec.get("Height") or 0,
+        frame_rate=_rate(properties.get("FrameRate")),
+        duration_s=_positive(track.get("Duration")),
+        bitrate_bps=properties.get("BitRate"),
+        bit_depth=properties.get("BitDepth") or codec.get("BitDepth"),
+        chroma=codec.get("ChromaSubsampling"),
+        rotation_deg=int(rotation) % 360,
+        interlaced=str(codec.get("ScanType", "")).lower() in ("interlaced", "mbaff"),
+        hdr=HDR_TRANSFERS.get(transfer or ""),
+    )
+
+
+def _audio(number: int, track: Mapping[str, Any]) -> AudioTrack:
+    properties = track.get("AudioProperties", {})
+    language = properties.get("LanguageCode")
+    return AudioTrack(
+        number=number,
+        codec=track.get("Codec") or "UNKNOWN",
+        channels=properties.get("Channels"),
+        sample_rate_hz=properties.get("SampleRate"),
+        bitrate_bps=properties.get("BitRate"),
+        language=language.lower() if language else None,
+        duration_s=_positive(track.get("Duration")),
+    )
+
+
+def _rate(rate: Mapping[str, int] | None) -> float | None:
+    if not rate or not rate.get("Denominator") or not rate.get("Numerator"):
+        return None
+    return rate["Numerator"] / rate["Denominator"]
+
+
+def _positive(seconds: float | None) -> float | None:
+    return float(seconds) if seconds and seconds > 0 else None

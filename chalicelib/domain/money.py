@@ -1,0 +1,66 @@
+"""What an encode costs and what a smaller file is worth, from a dated price table.
+
+All figures are estimates in US dollars; the table says where its numbers come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.media import MediaFacts
+from chalicelib.domain.plan import Plan
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """`chalicelib/data/prices.toml`, parsed."""
+
+    as_of: str
+    sd_basic_per_minute: float
+    hd_multiplier: float
+    uhd_multiplier: float
+    fps_60_multiplier: float
+    fps_120_multiplier: float
+    pro_multiplier: float
+    minimum_seconds: float
+    standard_per_gib_month: float
+
+
+def prices(data: Mapping[str, Any]) -> Prices:
+    """The price table from the parsed data file."""
+    return Prices(as_of=data["as_of"], **data["mediaconvert"], **data["s3"])
+
+
+def encode_cost_usd(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
+    """What one attempt of this plan costs: minutes x size x frame rate x tier.
+
+    Source of the bands: https://docs.aws.amazon.com/mediaconvert/latest/ug/usage-report-understand.html
+    (SD below 720, HD to 1080, 4K above; up to 30, 60 and 120 frames per second).
+    """
+    video = facts.video
+    if video is None or plan.width is None or plan.height is None:
+        return 0.0
+    seconds = max(video.duration_s or facts.duration_s or 0.0, prices.minimum_seconds)
+    cost = seconds / 60 * prices.sd_basic_per_minute
+    short = min(plan.width, plan.height)
+    cost *= prices.uhd_multiplier if short > 1080 else prices.hd_multiplier if short >= 720 else 1
+    rate = video.frame_rate or 30
+    cost *= prices.fps_120_multiplier if rate > 60 else prices.fps_60_multiplier if rate > 30 else 1
+    return cost * (prices.pro_multiplier if plan.professional_tier else 1)
+
+
+def storage_usd_per_month(size_bytes: int, prices: Prices) -> float:
+    """What S3 Standard charges for so many bytes in a month."""
+    return size_bytes / GIB * prices.standard_per_gib_month
+
+
+def months_to_pay_back(
+    cost_usd: float, saved_bytes: int, prices: Prices
+) -> float | None:
+    """Months until the saved storage has paid for the encode; None when nothing is saved."""
+    saving = storage_usd_per_month(saved_bytes, prices)
+    return cost_usd / saving if saving > 0 else None

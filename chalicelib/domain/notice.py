@@ -1,0 +1,143 @@
+"""Emails: one per job and kind, each useful by itself.
+
+SNS takes subjects of printable ASCII under 100 characters; file names are neither, so the subject
+carries a tamed name and the body the real one.
+Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.money import Prices, storage_usd_per_month
+from chalicelib.domain.text import human_size, minutes_and_seconds
+
+SUBJECT_LIMIT = 99
+KINDS = {
+    Status.PROCESSING: "started",
+    Status.RETRYING: "started",
+    Status.COMPLETED: "completed",
+    Status.KEPT_ORIGINAL: "kept",
+    Status.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """An email as SNS sends it. `kind` is started, completed, kept or failed."""
+
+    kind: str
+    workflow: str
+    subject: str
+    body: str
+
+
+def notice(job: Job, *, link: str, prices: Prices) -> Notice | None:
+    """The email for the state the job is in; None for states nobody is told about."""
+    kind = KINDS.get(job.status)
+    if kind is None:
+        return None
+    title, lines = _CONTENT[kind](job, link, prices)
+    body = "\n".join([title, "", *lines, "", *_footer(job)])
+    return Notice(kind=kind, workflow=job.workflow, subject=_subject(kind, job), body=body)
+
+
+def plain_ascii(text: str, limit: int) -> str:
+    """Printable ASCII on one line, shortened with an ellipsis of dots.
+
+    >>> plain_ascii("Szene\\n4 – Über", 20)
+    'Szene 4 - Uber'
+    """
+    tamed = text.replace("–", "-").replace("—", "-")  # noqa: RUF001
+    tamed = unicodedata.normalize("NFKD", tamed).encode("ascii", "ignore").decode()
+    tamed = " ".join("".join(c if c.isprintable() else " " for c in tamed).split())
+    return tamed if len(tamed) <= limit else tamed[: limit - 3].rstrip() + "..."
+
+
+def _subject(kind: str, job: Job) -> str:
+    lead = {
+        "started": "Started",
+        "completed": f"{_percent(job)} smaller",
+        "kept": "Original kept",
+        "failed": "Failed",
+    }[kind]
+    start = f"{lead}: "
+    name = plain_ascii(job.file_name, SUBJECT_LIMIT - len(start))
+    return start + (name or "video")
+
+
+def _percent(job: Job) -> str:
+    return f"{100 * (job.savings_ratio or 0):.0f} %"
+
+
+def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
+    saved = job.savings_bytes or 0
+    published = job.published_size_bytes or 0
+    lines = [
+        f"{human_size(job.size_bytes)} became {human_size(published)}: "
+        f"{_percent(job)} smaller, {human_size(saved)} saved.",
+        f"That is about ${storage_usd_per_month(saved, prices):.2f} less in S3 every month.",
+    ]
+    if job.measurement and job.measurement.score:
+        score = job.measurement.score
+        lines.append(
+            f"Quality: SSIM {score.ssim_mean:.3f} on average, {score.ssim_worst_1_percent:.3f} in "
+            "the worst 1 % of frames, measured by Slimreel against your original."
+        )
+    lines += ["", f"Watch or download: {link}"]
+    if job.plan and job.plan.losses:
+        lines += ["", "What the encoder could not carry over:"]
+        lines += [f"- {loss}" for loss in job.plan.losses]
+    lines += ["", "What to do next: review the video and its row. Your original is untouched."]
+    return f"{job.file_name} is compressed and checked.", lines
+
+
+def _kept(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
+    lines = [
+        f"Why: {job.reason}",
+        "",
+        f"The original ({human_size(job.size_bytes)}) was published as it is: {link}",
+        "",
+        "What to do next: nothing, unless you expected a smaller file. "
+        "Then choose another preset for this workflow.",
+    ]
+    return f"{job.file_name} was not compressed; the original is published.", lines
+
+
+def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
+    lines = [
+        f"Why: {job.reason}",
+        "",
+        "Nothing is lost: your original is untouched in Google Drive.",
+        "",
+        "What to do next: check that the video plays on your computer. If it does not, export it "
+        "again and upload the new file; it is picked up by itself. If it does, send this email "
+        "to whoever looks after Slimreel.",
+    ]
+    if job.source_url:
+        lines += ["", f"In Google Drive: {job.source_url}"]
+    return f"{job.file_name} could not be processed.", lines
+
+
+def _started(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
+    lines = [
+        f"{human_size(job.size_bytes)}, uploaded by {job.uploader or 'someone'}.",
+        "You will get another email when it is done.",
+    ]
+    return f"{job.file_name} is being processed.", lines
+
+
+def _footer(job: Job) -> list[str]:
+    lines = [f"Job {job.job_id}, workflow “{job.workflow}”"]
+    if job.preset:
+        lines[0] += f", preset “{job.preset}”"
+    if job.uploader:
+        lines.append(f"Uploaded by {job.uploader}")
+    if job.started_at and job.completed_at:
+        lines.append(f"Took {minutes_and_seconds(job.started_at, job.completed_at)}")
+    return ["--", *lines]
+
+
+_CONTENT = {"started": _started, "completed": _completed, "kept": _kept, "failed": _failed}

@@ -1,0 +1,242 @@
+"""The plan: what will be done with a video, decided before any money is spent, and why.
+
+`make_plan` is a pure function from facts and settings to a value that explains itself; the
+encoder settings, the record, the email and a dry run all come from that one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
+from chalicelib.domain.preset import Preset
+from chalicelib.domain.workflow import Workflow
+
+#: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/supported-output-resolution-maximums-by-codec.html
+MAX_LONG_SIDE_PX, MAX_SHORT_SIDE_PX = 4096, 2160
+MIN_SIDE_PX = 32
+MAX_QVBR_LEVEL = 10
+#: The short side is never made smaller than this.
+SHORT_SIDE_FLOOR_PX = 720
+#: Below this many bits per pixel and frame a re-encode cannot save anything worth having: an
+#: already starved H.264 stream of 1080p30 at this rate has 0.6 Mbit/s.
+EFFICIENT_BITS_PER_PIXEL = 0.01
+#: AAC tracks that MP4 can carry over untouched.
+#: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html (AudioCodec PASSTHROUGH)
+PASSTHROUGH_CODECS = ("AAC",)
+#: channels: (coding mode, bitrate). Source: the AAC table of
+#: https://docs.aws.amazon.com/mediaconvert/latest/ug/aac-support.html; the rates are generous ones.
+AAC_MODES = {
+    1: ("CODING_MODE_1_0", 128_000),
+    2: ("CODING_MODE_2_0", 256_000),
+    6: ("CODING_MODE_5_1", 512_000),
+}
+AAC_RATES_HZ = (44_100, 48_000)
+
+
+class Route(StrEnum):
+    ENCODE = "encode"
+    KEEP = "keep"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPlan:
+    """What happens to one audio track. A bitrate means AAC at that rate, None means untouched."""
+
+    track: int
+    language: str | None = None
+    coding_mode: str | None = None
+    bitrate_bps: int | None = None
+    sample_rate_hz: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be done and why. `reasons` are sentences, the most important first."""
+
+    route: Route
+    preset: str
+    reasons: tuple[str, ...]
+    losses: tuple[str, ...] = ()
+    qvbr_level: int | None = None
+    max_bitrate_bps: int | None = None
+    tuning: str | None = None
+    width: int | None = None
+    height: int | None = None
+    scaled: bool = False
+    ssim_floor: float | None = None
+    ssim_worst_floor: float | None = None
+    audio: tuple[AudioPlan, ...] = ()
+    rotate: bool = False
+
+    @property
+    def professional_tier(self) -> bool:
+        """Source: MULTI_PASS_HQ is billed as professional (H264Settings in the API reference)."""
+        return self.tuning == "MULTI_PASS_HQ"
+
+
+def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
+    """Decide what to do with a source."""
+    video = facts.video
+    if refusal := _refusal(facts):
+        return Plan(route=Route.REJECT, preset=preset.name, reasons=(refusal,))
+    assert video is not None
+    if reason := _reason_to_keep(facts, video, workflow):
+        return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
+    width, height = output_size(video, preset)
+    scaled = (width, height) != (video.display_width, video.display_height)
+    max_bitrate = _max_bitrate_bps(facts, preset, width, height)
+    return Plan(
+        route=Route.ENCODE,
+        preset=preset.name,
+        reasons=tuple(_why(video, preset, width, height, max_bitrate)),
+        losses=tuple(_losses(facts, video)),
+        qvbr_level=preset.qvbr_level,
+        max_bitrate_bps=max_bitrate,
+        tuning=preset.tuning,
+        width=width,
+        height=height,
+        scaled=scaled,
+        ssim_floor=preset.ssim_floor,
+        ssim_worst_floor=preset.ssim_worst_floor,
+        audio=tuple(_audio_plan(track) for track in facts.audio),
+        rotate=video.rotation_deg != 0,
+    )
+
+
+def raised(plan: Plan, why: str) -> Plan | None:
+    """The plan for the next attempt, one QVBR level higher; None when there is no higher one."""
+    if plan.qvbr_level is None or plan.qvbr_level >= MAX_QVBR_LEVEL:
+        return None
+    level = plan.qvbr_level + 1
+    cap = int((plan.max_bitrate_bps or 0) * 1.5)
+    return replace(
+        plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}",)
+    )
+
+
+def output_size(video: VideoTrack, preset: Preset) -> tuple[int, int]:
+    """The picture's size in the result: never larger than the source, always even.
+
+    The short side stays at 720 or more, unless the source is smaller.
+    """
+    width, height = video.display_width, video.display_height
+    short, long = min(width, height), max(width, height)
+    factor = min(1.0, MAX_LONG_SIDE_PX / long, MAX_SHORT_SIDE_PX / short)
+    if preset.max_short_side_px:
+        factor = min(factor, max(preset.max_short_side_px, SHORT_SIDE_FLOOR_PX) / short)
+    return _even(width * factor), _even(height * factor)
+
+
+def _even(pixels: float) -> int:
+    return max(2, round(pixels) // 2 * 2)
+
+
+def _refusal(facts: MediaFacts) -> str | None:
+    video = facts.video
+    if video is None:
+        return "There is no picture in this file: it holds sound only, or nothing we can read."
+    if facts.container in ("", "unknown") and video.codec == "UNKNOWN":
+        return "The file is not a video we can read."
+    if video.width <= 0 or video.height <= 0:
+        return "The video does not say how large its picture is; it is damaged or incomplete."
+    duration_s = video.duration_s or facts.duration_s
+    if duration_s is None:
+        return "The video has no length: it holds no pictures, or its index is missing."
+    return None
+
+
+def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) -> str | None:
+    if facts.size_bytes < workflow.compress_above_bytes:
+        return (
+            f"Smaller than {_gb(workflow.compress_above_bytes)}, the size above which "
+            "this workflow compresses."
+        )
+    if min(video.width, video.height) < MIN_SIDE_PX:
+        return f"The picture is {video.width}x{video.height}; the encoder needs 32x32 or more."
+    if video.hdr:
+        return (
+            f"The video is {video.hdr} (high dynamic range), which 8-bit H.264 would wash out."
+        )
+    if video.interlaced:
+        return "The video is interlaced; compressing it would change how motion looks."
+    if facts.video_tracks > 1:
+        return f"The file holds {facts.video_tracks} video tracks and only one would survive."
+    for track in facts.audio:
+        if track.codec not in PASSTHROUGH_CODECS and track.channels not in AAC_MODES:
+            return (
+                f"Audio track {track.number} has {track.channels or 'an unknown number of'} "
+                "channels, which AAC in MP4 cannot keep as they are."
+            )
+    if _bits_per_pixel(facts, video) < EFFICIENT_BITS_PER_PIXEL:
+        return "The video is already compressed as far as it goes; another pass would not pay."
+    return None
+
+
+def _bits_per_pixel(facts: MediaFacts, video: VideoTrack) -> float:
+    duration_s = video.duration_s or facts.duration_s or 0
+    bitrate_bps = facts.size_bytes * 8 / duration_s if duration_s else 0
+    return bitrate_bps / (video.width * video.height * (video.frame_rate or 30))
+
+
+def _max_bitrate_bps(facts: MediaFacts, preset: Preset, width: int, height: int) -> int:
+    """The cap for this picture size and frame rate, and never more than the source has.
+
+    Source: bitrate grows with about the 0.75th power of the pixel rate at equal quality
+    (Ben Waggoner's rule of thumb, "Compression for Great Video and Audio").
+    """
+    cap = float(preset.max_bitrate_1080p30_bps)
+    video = facts.video
+    assert video is not None
+    if not preset.max_bitrate_fixed:
+        pixel_rate = width * height * (video.frame_rate or 30)
+        cap *= (pixel_rate / (1920 * 1080 * 30)) ** 0.75
+    duration_s = video.duration_s or facts.duration_s or 1.0
+    source_bps = video.bitrate_bps or facts.size_bytes * 8 / duration_s
+    return int(max(100_000, min(cap, source_bps)))
+
+
+def _audio_plan(track: AudioTrack) -> AudioPlan:
+    if track.codec in PASSTHROUGH_CODECS:
+        return AudioPlan(track=track.number, language=track.language)
+    mode, bitrate_bps = AAC_MODES[track.channels or 2]
+    rate_hz = track.sample_rate_hz if track.sample_rate_hz in AAC_RATES_HZ else 48_000
+    return AudioPlan(
+        track=track.number,
+        language=track.language,
+        coding_mode=mode,
+        bitrate_bps=bitrate_bps,
+        sample_rate_hz=rate_hz,
+    )
+
+
+def _why(
+    video: VideoTrack, preset: Preset, width: int, height: int, max_bitrate_bps: int
+) -> Iterator[str]:
+    yield f"H.264 at QVBR level {preset.qvbr_level}, preset “{preset.name}”: {preset.about}"
+    yield f"At most {max_bitrate_bps / 1e6:.1f} Mbit/s, scaled to picture size and frame rate."
+    if video.rotation_deg:
+        yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
+    if (width, height) == (video.display_width, video.display_height):
+        yield f"The picture stays {width}x{height} and keeps its frame rate."
+    else:
+        yield (
+            f"The picture goes from {video.display_width}x{video.display_height} "
+            f"to {width}x{height}; the frame rate stays."
+        )
+
+
+def _losses(facts: MediaFacts, video: VideoTrack) -> Iterator[str]:
+    if video.bit_depth and video.bit_depth > 8:
+        yield f"{video.bit_depth}-bit colour becomes 8-bit."
+    if video.chroma and video.chroma not in ("4:2:0", "420", "yuv420"):
+        yield f"{video.chroma} colour sampling becomes 4:2:0."
+    if facts.data_tracks:
+        yield f"{facts.data_tracks} data or subtitle track(s) cannot be carried by the encoder."
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"

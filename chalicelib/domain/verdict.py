@@ -1,0 +1,100 @@
+"""The verdict on an encoded file: publish it, try again at a higher quality, or keep the original.
+
+Pure: the measurement, the sizes and the plan go in, a decision with its reasons comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.domain.measurement import Measurement, duration_problems, track_problems
+from chalicelib.domain.plan import Plan, raised
+
+
+class Decision(StrEnum):
+    ACCEPT = "accept"
+    RETRY_HIGHER = "retry_higher"
+    KEEP_ORIGINAL = "keep_original"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to publish. `problems` are the checks that failed; `reason` is one sentence."""
+
+    decision: Decision
+    reason: str
+    problems: tuple[str, ...] = ()
+
+
+def judge(
+    *,
+    plan: Plan,
+    measurement: Measurement,
+    source_size_bytes: int,
+    result_size_bytes: int,
+    min_savings_percent: float,
+    attempt: int,
+    first_attempt: int,
+    max_attempts: int,
+) -> Verdict:
+    """Decide about one attempt.
+
+    Damage (decode errors, a missing or shifted track) is never cured by a higher quality level,
+    so it keeps the original at once. Too little saving does the same, since a higher level only
+    makes the file bigger. Only a low score is worth another attempt.
+    """
+    damage = damage_problems(measurement)
+    if damage:
+        return _keep("The compressed file failed a check: " + damage[0], damage)
+    saved_percent = 100 * (1 - result_size_bytes / source_size_bytes)
+    if saved_percent < min_savings_percent:
+        return _keep(_too_little(saved_percent, min_savings_percent))
+    low = score_problems(plan, measurement)
+    if not low:
+        return Verdict(
+            decision=Decision.ACCEPT, reason=f"{saved_percent:.0f} % smaller; all checks passed."
+        )
+    if attempt - first_attempt + 1 < max_attempts and raised(plan, low[0]) is not None:
+        return Verdict(decision=Decision.RETRY_HIGHER, reason=low[0], problems=low)
+    return _keep("No setting looked good enough: " + low[0], low)
+
+
+def damage_problems(measurement: Measurement) -> tuple[str, ...]:
+    """What is broken in the result, in sentences."""
+    problems: list[str] = []
+    if measurement.decode_errors:
+        first = measurement.first_errors[0] if measurement.first_errors else "unknown"
+        problems.append(f"{measurement.decode_errors} decode error(s), the first: {first}")
+    problems += track_problems(measurement.source_tracks, measurement.result_tracks)
+    problems += duration_problems(measurement.source_tracks, measurement.result_tracks)
+    if measurement.score is None:
+        problems.append("it could not be compared with the original")
+    return tuple(problems)
+
+
+def score_problems(plan: Plan, measurement: Measurement) -> tuple[str, ...]:
+    """Which of the plan's SSIM floors the result missed."""
+    score = measurement.score
+    if score is None:
+        return ()
+    problems: list[str] = []
+    if plan.ssim_floor is not None and score.ssim_mean < plan.ssim_floor:
+        problems.append(f"mean SSIM {score.ssim_mean:.3f} is below {plan.ssim_floor:.3f}")
+    worst = score.ssim_worst_1_percent
+    if plan.ssim_worst_floor is not None and worst < plan.ssim_worst_floor:
+        problems.append(f"SSIM of the worst 1 % is {worst:.3f}, below {plan.ssim_worst_floor:.3f}")
+    return tuple(problems)
+
+
+def _keep(reason: str, problems: tuple[str, ...] = ()) -> Verdict:
+    return Verdict(decision=Decision.KEEP_ORIGINAL, reason=reason, problems=problems)
+
+
+def _too_little(saved_percent: float, min_savings_percent: float) -> str:
+    if saved_percent <= 0:
+        return f"The compressed file would have been {-saved_percent:.0f} % bigger."
+    return (
+        f"Compressing would have saved only {saved_percent:.1f} %, "
+        f"less than the {min_savings_percent:g} % that make it worth while."
+    )

@@ -1,0 +1,62 @@
+"""A workflow's settings: the small file beside each `*.asl.json`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.errors import SlimreelError
+
+_PARAMETER = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
+NOTICE_KINDS = ("started", "completed", "kept", "failed")
+DEFAULT_KINDS = ("completed", "kept", "failed")
+
+
+class BadWorkflow(SlimreelError):
+    """A workflow's settings file cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """What starts a workflow and how far it may go.
+
+    Attributes:
+        drive_folder: the Drive folder whose videos start it; None while the stage has not set it.
+        compress_above_bytes: smaller files are published as they are.
+        min_savings_percent: a result that saves less is not worth having; the original is kept.
+        max_attempts: encodes of one video, each one QVBR level higher than the one before.
+        notify_kinds: which emails are sent, of `NOTICE_KINDS`.
+    """
+
+    name: str
+    drive_folder: str | None
+    preset: str
+    compress_above_bytes: int = 0
+    min_savings_percent: float = 10
+    max_attempts: int = 3
+    notify_kinds: tuple[str, ...] = DEFAULT_KINDS
+
+
+def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) -> Workflow:
+    """Settings from the parsed file; `${NAME}` folders are looked up in the stage's parameters.
+
+    Raises:
+        BadWorkflow: a section is missing or a key is unknown.
+    """
+    try:
+        policy = dict(data.get("policy", {}))
+        return Workflow(
+            name=name,
+            drive_folder=_folder(str(data["start"]["drive_folder"]), parameters),
+            notify_kinds=tuple(data.get("notify", {}).get("kinds", DEFAULT_KINDS)),
+            **policy,
+        )
+    except (KeyError, TypeError) as problem:
+        raise BadWorkflow(f"workflows/{name}.toml cannot be used: {problem}") from problem
+
+
+def _folder(value: str, parameters: Mapping[str, str]) -> str | None:
+    found = _PARAMETER.match(value)
+    return (parameters.get(found[1]) or None) if found else value

@@ -1,0 +1,133 @@
+"""Everything a step can reach, built once per warm Lambda.
+
+Adapters are made when first used, so a function pays only for the libraries it needs. Tests
+build `Services` with their own adapters.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.config import Settings, settings
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.airtable import Airtable
+    from chalicelib.adapters.drive import Drive
+    from chalicelib.adapters.encoder import Encoder
+    from chalicelib.adapters.ffmpeg import Ffmpeg
+    from chalicelib.adapters.flows import Flows
+    from chalicelib.adapters.messages import Queues, Topic
+    from chalicelib.adapters.records import Records
+    from chalicelib.adapters.secrets import Secrets
+    from chalicelib.adapters.storage import Storage
+
+
+class Services:
+    """The adapters of one stage."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def records(self) -> Records:
+        import boto3
+
+        from chalicelib.adapters.records import Records
+
+        return Records(boto3.resource("dynamodb").Table(self.settings.jobs_table))
+
+    @cached_property
+    def storage(self) -> Storage:
+        from chalicelib.adapters.storage import Storage
+
+        return Storage(_client("s3"))
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        from chalicelib.adapters.encoder import Encoder
+
+        return Encoder(
+            _client("mediaconvert"),
+            queue_arn=self.settings.encoder_queue_arn,
+            role_arn=self.settings.encoder_role_arn,
+        )
+
+    @cached_property
+    def flows(self) -> Flows:
+        from chalicelib.adapters.flows import Flows
+
+        return Flows(_client("stepfunctions"), arn_prefix=self.settings.flow_arn_prefix)
+
+    @cached_property
+    def queues(self) -> Queues:
+        from chalicelib.adapters.messages import Queues
+
+        return Queues(
+            _client("sqs"),
+            drive_queue_url=self.settings.drive_queue_url,
+            rows_queue_url=self.settings.rows_queue_url,
+        )
+
+    @cached_property
+    def topic(self) -> Topic:
+        from chalicelib.adapters.messages import Topic
+
+        return Topic(_client("sns"), arn=self.settings.notice_topic_arn)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        from chalicelib.adapters.secrets import Secrets
+
+        return Secrets(_client("ssm"), prefix=self.settings.secrets_prefix)
+
+    @cached_property
+    def link_key(self) -> str:
+        return self.secrets.get("link-key")
+
+    @cached_property
+    def drive(self) -> Drive:
+        from chalicelib.adapters.drive import Drive
+
+        return Drive(
+            credentials_json=self.secrets.get("google-credentials"),
+            api_url=self.settings.drive_api_url,
+        )
+
+    @cached_property
+    def airtable(self) -> Airtable:
+        from chalicelib.adapters.airtable import Airtable
+
+        return Airtable(
+            token=self.secrets.get("airtable-token"),
+            api_url=self.settings.airtable_api_url,
+            base_id=self.settings.airtable_base_id,
+            table=self.settings.airtable_table,
+        )
+
+    @cached_property
+    def ffmpeg(self) -> Ffmpeg:
+        from chalicelib.adapters.ffmpeg import Ffmpeg
+
+        return Ffmpeg(self.settings.ffmpeg)
+
+
+@cache
+def services() -> Services:
+    """The one instance of this Lambda."""
+    return Services(settings())
+
+
+def _client(name: str) -> Any:
+    """A boto3 client that meets throttling with full jitter, many attempts and a cap.
+
+    Source: https://docs.aws.amazon.com/boto3/latest/guide/retries.html ("standard" mode waits a
+    random share of an exponential delay of at most 20 s).
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=60
+    )
+    return boto3.client(name, config=config)

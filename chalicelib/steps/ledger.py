@@ -1,0 +1,42 @@
+"""Write down what happened to a job: the record first, then word to the row's writer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.domain.errors import JobClosed
+from chalicelib.domain.job import Job
+from chalicelib.domain.text import now_iso
+from chalicelib.services import Services
+
+log = logging.getLogger(__name__)
+
+
+def write(
+    services: Services,
+    job: Job,
+    *,
+    only_if: Mapping[str, Any] | None = None,
+    row: bool = True,
+    **changes: Any,
+) -> Job:
+    """Change a job this run owns, and tell the row writer when the row shows it.
+
+    Raises:
+        JobClosed: a newer run owns the job, or a condition of `only_if` no longer holds.
+    """
+    conditions = {"run": job.run, **(only_if or {})}
+    changed = services.records.update(
+        job.job_id, {"updated_at": now_iso(), **changes}, only_if=conditions, row=row
+    )
+    if changed is None:
+        raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to change.")
+    if row:
+        tell_row_writer(services, changed)
+    return changed
+
+
+def tell_row_writer(services: Services, job: Job) -> None:
+    services.queues.row_is_dirty(job.job_id, job.row_version)
