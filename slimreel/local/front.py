@@ -1,0 +1,143 @@
+"""The one port of the stand-in cloud: who answers which request.
+
+A request signed with SigV4 belongs to the service named in its credential scope; every other
+request is routed by its path. What nobody answers is a 501 (AWS) or a 404, with a log line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from werkzeug.wrappers import Request, Response
+
+from slimreel.local.aws_errors import json_error, query_error
+from slimreel.local.faults import Faults
+from slimreel.local.moto_app import SERVICES, AwsCall, Moto
+
+log = logging.getLogger("slimreel.local.front")
+
+Handler = Callable[[Request], Response]
+
+_CREDENTIAL = re.compile(r"Credential=[^/,]+/\d{8}/[^/]+/([^/]+)/aws4_request")
+_CBOR_OPERATION = re.compile(r"^/service/[^/]+/operation/([^/]+)$")
+#: Names that tests use for a service, where they differ from its signing name.
+_FAULT_NAMES = {"monitoring": "cloudwatch"}
+
+
+class Front:
+    """A WSGI application that hands each request to the stand-in it is meant for.
+
+    Attributes:
+        requests: calls seen so far by (service, operation); by (service, HTTP method) for the
+            stand-ins that parse their own requests.
+    """
+
+    def __init__(self, *, moto: Moto, faults: Faults) -> None:
+        self._moto = moto
+        self._faults = faults
+        self._services: dict[str, Handler] = {}
+        self._paths: list[tuple[str, Handler]] = []
+        self._intercepted: dict[tuple[str, str], Callable[[AwsCall], Response]] = {}
+        self._requests_lock = threading.Lock()
+        self.requests: Counter[tuple[str, str]] = Counter()
+
+    def route_service(self, signing_name: str, handler: Handler) -> None:
+        """Send requests signed for `signing_name` to `handler` instead of moto."""
+        self._services[signing_name] = handler
+
+    def route_path(self, prefix: str, handler: Handler) -> None:
+        """Send unsigned requests below `prefix` to `handler`; the longest prefix wins."""
+        self._paths.append((prefix, handler))
+        self._paths.sort(key=lambda route: -len(route[0]))
+
+    def intercept(
+        self, service: str, operation: str, handler: Callable[[AwsCall], Response]
+    ) -> None:
+        """Answer one operation of a moto service here instead."""
+        self._intercepted[service, operation] = handler
+
+    def count(self, service: str, operation: str) -> None:
+        with self._requests_lock:
+            self.requests[service, operation] += 1
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        response = self.handle(Request(environ))
+        return response(environ, start_response)
+
+    def handle(self, request: Request) -> Response:
+        service = signing_service(request)
+        if service is None or service == "execute-api":
+            return self._by_path(request)
+        if service in self._services:
+            self.count(service, request.method)
+            return self._services[service](request)
+        if service in SERVICES:
+            return self._moto_call(service, request)
+        log.warning("501 %s %s: nobody stands in for %r", request.method, request.path, service)
+        error = query_error if _is_query(request) else json_error
+        return error(501, "NotImplemented", f"The stand-in cloud has no {service}.")
+
+    def _by_path(self, request: Request) -> Response:
+        for prefix, handler in self._paths:
+            if request.path == prefix or request.path.startswith(prefix.rstrip("/") + "/"):
+                self.count(prefix, request.method)
+                return handler(request)
+        log.warning("404 %s %s: nothing answers here", request.method, request.path)
+        return Response("Nothing answers here.\n", status=404, mimetype="text/plain")
+
+    def _moto_call(self, service: str, request: Request) -> Response:
+        body = request.get_data()
+        call = AwsCall(
+            service=service,
+            operation=operation_of(request, body),
+            body=body,
+            environ=request.environ,
+        )
+        self.count(_FAULT_NAMES.get(service, service), call.operation)
+        fault = self._faults.take(_FAULT_NAMES.get(service, service), call.operation)
+        if fault is None or fault.status is None:
+            return self._perform(call)
+        if fault.after_effect:
+            self._perform(call)
+        error = query_error if _is_query(request) else json_error
+        return error(fault.status, fault.code, fault.message)
+
+    def _perform(self, call: AwsCall) -> Response:
+        handler = self._intercepted.get((call.service, call.operation), self._moto.call)
+        return handler(call)
+
+
+def signing_service(request: Request) -> str | None:
+    """The service a request is signed for, by header or by presigned query; None if unsigned."""
+    authorization = request.headers.get("Authorization", "")
+    if authorization.startswith("AWS4-"):
+        found = _CREDENTIAL.search(authorization)
+        return found.group(1) if found else None
+    credential = request.args.get("X-Amz-Credential")
+    if credential is not None:
+        scope = credential.split("/")
+        return scope[3] if len(scope) == 5 else None
+    if "AWSAccessKeyId" in request.args and "Signature" in request.args:
+        return "s3"  # a query signed with the older signature version, which only S3 still has
+    return None
+
+
+def operation_of(request: Request, body: bytes) -> str:
+    """The API operation a moto-bound request asks for; "?" when it names none."""
+    target = request.headers.get("X-Amz-Target")
+    if target:
+        return target.rpartition(".")[2]
+    if _is_query(request):
+        return parse_qs(body.decode(errors="replace")).get("Action", ["?"])[0]
+    by_path = _CBOR_OPERATION.match(request.path)
+    return by_path.group(1) if by_path else request.args.get("Action", "?")
+
+
+def _is_query(request: Request) -> bool:
+    return request.mimetype == "application/x-www-form-urlencoded"

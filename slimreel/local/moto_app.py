@@ -1,0 +1,115 @@
+"""The AWS services moto answers, behind one call per request.
+
+moto keeps everything in memory and was written for one caller at a time: two threads inside a
+conditional DynamoDB write can both succeed. So calls to one service are answered in turn, and
+whoever reads a backend directly takes the same lock.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from moto.backends import get_backend
+from moto.core.config import default_user_config
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.test import run_wsgi_app
+from werkzeug.wrappers import Request, Response
+
+log = logging.getLogger("slimreel.local.front")
+
+#: SigV4 signing name -> moto's name. Only these are let through.
+SERVICES = {
+    "dynamodb": "dynamodb",
+    "sqs": "sqs",
+    "sns": "sns",
+    "events": "events",
+    "states": "stepfunctions",
+    "ssm": "ssm",
+    "iam": "iam",
+    "logs": "logs",
+    "sts": "sts",
+    "monitoring": "cloudwatch",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsCall:
+    """One call as it arrived.
+
+    Attributes:
+        service: the SigV4 signing name ("dynamodb", "states" …).
+        operation: the API's name for it ("PutItem").
+        body: the request body as sent.
+    """
+
+    service: str
+    operation: str
+    body: bytes
+    environ: dict[str, Any]
+
+
+#: Sees a call that succeeded, before its answer leaves and before the service's next call.
+Observer = Callable[[AwsCall, Response], None]
+
+
+class Moto:
+    """moto's backends, emptied, for as long as one cloud runs (they are global to the process)."""
+
+    def __init__(self) -> None:
+        moto_api_backend.reset()
+        self._apps: dict[str, WSGIApplication] = {}
+        self._observers: dict[str, list[Observer]] = {name: [] for name in SERVICES}
+        self.locks = {name: threading.RLock() for name in SERVICES}
+        self.locks["sns"] = self.locks["sqs"]  # a topic writes straight into its queues
+        self._sfn_config = default_user_config["stepfunctions"].copy()
+        default_user_config["stepfunctions"] = {"execute_state_machine": True}
+
+    def observe(self, service: str, observer: Observer) -> None:
+        """Tell `observer` of every call to `service` that succeeds."""
+        self._observers[service].append(observer)
+
+    def backend(self, service: str, account: str, region: str) -> Any:
+        """moto's own object for a service; hold `locks[service]` while using it."""
+        return get_backend(SERVICES[service])[account][region]
+
+    def call(self, call: AwsCall) -> Response:
+        """Answer one call. An exception inside moto becomes a logged 500."""
+        environ = {**call.environ, "wsgi.input": io.BytesIO(call.body)}
+        environ["CONTENT_LENGTH"] = str(len(call.body))
+        environ.pop("wsgi.input_terminated", None)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        with self.locks[call.service]:
+            try:
+                parts, status, headers = run_wsgi_app(self._app(call.service), environ)
+                response = Response(b"".join(parts), status=status, headers=headers)
+            except NotImplementedError as refusal:
+                log.warning("501 %s.%s: moto does not know it", call.service, call.operation)
+                return Response(str(refusal), status=501)
+            except Exception:  # noqa: BLE001 - moto's bugs are many kinds; the log names them
+                log.exception("moto failed in %s.%s", call.service, call.operation)
+                return Response("moto failed; see the log of the front.", status=500)
+            if response.status_code < 300:
+                for observer in self._observers[call.service]:
+                    observer(call, response)
+            return response
+
+    def close(self) -> None:
+        moto_api_backend.reset()
+        default_user_config["stepfunctions"] = self._sfn_config
+
+    def _app(self, service: str) -> WSGIApplication:
+        if service not in self._apps:
+            self._apps[service] = create_backend_app(SERVICES[service])
+        return self._apps[service]
+
+
+def request_of(call: AwsCall) -> Request:
+    """The call as a werkzeug request, body included."""
+    return Request({**call.environ, "wsgi.input": io.BytesIO(call.body)})
