@@ -39,7 +39,7 @@ class Fetched:
     upload_id: str
     part_size_bytes: int
     done_bytes: int = 0
-    invocations: int = 1
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,8 @@ class Job:
     source_key: str | None = None
     facts: MediaFacts | None = None
     attempt: int = 0
+    first_attempt: int = 1
+    encoder_faults: int = 0
     plan: Plan | None = None
     task_token: str | None = None
     encoder_job_id: str | None = None

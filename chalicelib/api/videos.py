@@ -1,0 +1,38 @@
+"""The permanent signed link to a result: `/v/<job>?s=<signature>`."""
+
+from __future__ import annotations
+
+from chalice.app import Response
+
+from chalicelib.domain.keys import extension
+from chalicelib.domain.link import is_genuine
+from chalicelib.services import services
+
+#: Long enough to watch a film, short enough that a copied address soon dies.
+PRESIGNED_S = 6 * 3600
+
+
+def open_link(job_id: str, given: str) -> Response:
+    """Redirect to a fresh presigned URL; the same 404 for every wrong link."""
+    reach = services()
+    if not is_genuine(job_id, given, reach.link_key):
+        return _not_found()
+    job = reach.records.get(job_id)
+    if job is None or job.published_key is None:
+        return _not_found()
+    url = reach.storage.presigned_url(
+        reach.settings.compressed_bucket,
+        job.published_key,
+        expires_s=PRESIGNED_S,
+        file_name=_name(job.file_name, job.published_key),
+    )
+    return Response("", status_code=302, headers={"Location": url, "Cache-Control": "no-store"})
+
+
+def _name(file_name: str, published_key: str) -> str:
+    stem = file_name.removesuffix(extension(file_name)) or file_name
+    return stem + extension(published_key)
+
+
+def _not_found() -> Response:
+    return Response({"message": "There is no video at this address."}, status_code=404)

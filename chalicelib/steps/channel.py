@@ -1,0 +1,93 @@
+"""The push channel through which Drive tells us that its change log has grown.
+
+A channel cannot be renewed: a new one is opened before the old one ends, and for a while both
+notify. Its record is stored before it is opened, because its first notification may arrive before
+the answer to the call that opened it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.adapters.drive import DriveError
+from chalicelib.domain.text import iso, parse_iso
+from chalicelib.services import Services
+from chalicelib.steps.sync import STATE
+
+log = logging.getLogger(__name__)
+
+CURRENT = ("drive#changes", "channel")
+#: Drive ends a change channel after seven days at most.
+#: Source: https://developers.google.com/workspace/drive/api/guides/push
+LIFE = timedelta(days=7)
+#: Open the next one this long before the current one ends, or half way through a shorter life.
+OVERLAP = timedelta(days=1)
+
+
+def renew(services: Services, now: datetime | None = None) -> bool:
+    """Open a new channel when the current one ends soon. True when one was opened."""
+    now = now or datetime.now(UTC)
+    current = services.records.state(*CURRENT)
+    if current and now < parse_iso(current["renew_at"]):
+        return False
+    opened = _open(services, now)
+    services.records.save_state(*CURRENT, opened)
+    if current:
+        _close(services, current)
+    return True
+
+
+def _open(services: Services, now: datetime) -> dict[str, str]:
+    channel_id, token = str(uuid.uuid4()), secrets.token_urlsafe(32)
+    expires = now + LIFE
+    services.records.save_state(
+        f"channel#{channel_id}",
+        "channel",
+        {"token": token, "valid_until": iso(expires), "expires_at": int(expires.timestamp())},
+    )
+    page_token = _page_token(services)
+    channel = services.drive.watch_changes(
+        channel_id=channel_id,
+        token=token,
+        address=f"{services.settings.public_url.rstrip('/')}/drive/notifications",
+        expires_at=expires,
+        page_token=page_token,
+    )
+    services.records.save_state(
+        f"channel#{channel_id}",
+        "channel",
+        {
+            "valid_until": iso(channel.expires_at),
+            "expires_at": int((channel.expires_at + OVERLAP).timestamp()),
+        },
+    )
+    life = channel.expires_at - now
+    return {
+        "channel_id": channel_id,
+        "resource_id": channel.resource_id,
+        "renew_at": iso(channel.expires_at - min(OVERLAP, life / 2)),
+    }
+
+
+def _page_token(services: Services) -> str:
+    """Where sync will read on; the first channel also sets sync's starting point."""
+    state = services.records.state(*STATE)
+    if "page_token" in state:
+        return str(state["page_token"])
+    token = services.drive.start_page_token()
+    kept = services.records.save_state(*STATE, {"page_token": token}, only_if={"page_token": None})
+    return str((kept or services.records.state(*STATE))["page_token"])
+
+
+def _close(services: Services, old: dict[str, str]) -> None:
+    try:
+        services.drive.stop_channel(
+            channel_id=old["channel_id"], resource_id=old["resource_id"]
+        )
+    except DriveError as error:
+        # It ends by itself; until then its notifications are only more hints.
+        log.warning("the old channel could not be stopped: %s", error)
+    services.records.delete_state(f"channel#{old['channel_id']}", "channel")

@@ -1,0 +1,63 @@
+"""Encode: submit the MediaConvert job of this attempt, exactly once.
+
+The order is law, because the process may die between any two lines: the token is stored before
+the job is created, and its id after. On entry a stored outcome comes first (the completion event
+was faster than us), then a job that already exists (we died before storing its id), and only
+then is one created: MediaConvert's own request token deduplicates for one minute only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.adapters.encoder import Encoder
+from chalicelib.domain import keys
+from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.job import Job
+from chalicelib.services import Services
+from chalicelib.steps import ledger
+from chalicelib.steps.encode_changed import answer_token
+
+if TYPE_CHECKING:
+    from chalicelib.triggers import StepCall
+
+
+def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    job = ledger.write(services, job, row=False, task_token=str(call.state["token"]))
+    if job.outcome is not None:
+        answer_token(services, job)
+        return {}
+    if job.encoder_job_id is None:
+        encoder_job_id = _found(services.encoder, services, job) or _created(services, job)
+        ledger.write(
+            services,
+            job,
+            row=False,
+            only_if={"attempt": job.attempt},
+            encoder_job_id=encoder_job_id,
+        )
+    return {}
+
+
+def _source_url(services: Services, job: Job) -> str:
+    return f"s3://{services.settings.temp_bucket}/{job.source_key}"
+
+
+def _found(encoder: Encoder, services: Services, job: Job) -> str | None:
+    found = encoder.find_job(
+        source_url=_source_url(services, job), job_id=job.job_id, attempt=job.attempt
+    )
+    return str(found["Id"]) if found else None
+
+
+def _created(services: Services, job: Job) -> str:
+    assert job.plan is not None
+    destination = keys.encoded_key(job.job_id, job.attempt).removesuffix(".mp4")
+    settings = job_settings(
+        job.plan,
+        source_url=_source_url(services, job),
+        destination_url=f"s3://{services.settings.temp_bucket}/{destination}",
+    )
+    return services.encoder.create_job(
+        settings, job_id=job.job_id, attempt=job.attempt, workflow=job.workflow
+    )

@@ -1,0 +1,41 @@
+"""Fail: close a job that could not be processed, and tell people why.
+
+The source's copy and everything temporary stay until the bucket expires them, as evidence and
+for a retry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.failure import failure
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.text import now_iso
+from chalicelib.services import Services
+from chalicelib.steps import ledger
+from chalicelib.steps.notify import notify
+
+if TYPE_CHECKING:
+    from chalicelib.triggers import StepCall
+
+
+def fail(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    error = call.state.get("error") or {}
+    close_failed(services, job, str(error.get("Error", "")), str(error.get("Cause", "")))
+    return {}
+
+
+def close_failed(services: Services, job: Job, error: str, cause: str) -> None:
+    """Mark the job failed, once, with a sentence for people and the details for the engineer."""
+    if job.status.is_open:
+        reason, details = failure(error, cause)
+        job = ledger.write(
+            services,
+            job,
+            status=Status.FAILED,
+            reason=reason,
+            error=details,
+            completed_at=now_iso(),
+        )
+    if job.status is Status.FAILED:
+        notify(services, job)

@@ -1,0 +1,82 @@
+"""Plan: decide what to do with the source, and write down why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.config import all_presets, all_workflows, price_table
+from chalicelib.domain.errors import Rejected
+from chalicelib.domain.job import Job
+from chalicelib.domain.money import encode_cost_usd
+from chalicelib.domain.plan import Plan, Route, make_plan
+from chalicelib.domain.verdict import Decision, Verdict
+from chalicelib.services import Services
+from chalicelib.steps import ledger
+
+if TYPE_CHECKING:
+    from chalicelib.triggers import StepCall
+
+MAX_ENCODER_FAULTS = 2
+
+
+def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    """Raises: Rejected: there is nothing to encode, or the encoder keeps failing."""
+    if job.plan is not None and job.attempt and not _came_from_fault(job):
+        return {"route": job.plan.route.value}  # this invocation is a repeat
+    workflow = all_workflows()[job.workflow]
+    assert job.facts is not None
+    faults = job.encoder_faults + _came_from_fault(job)
+    if faults > MAX_ENCODER_FAULTS:
+        raise Rejected(f"The encoder failed {faults} times by its own fault; try again later.")
+    decided = make_plan(job.facts, all_presets()[workflow.preset], workflow)
+    if decided.route is Route.REJECT:
+        ledger.write(services, job, plan=decided)
+        raise Rejected(decided.reasons[0])
+    begin_attempt(
+        services,
+        job,
+        decided,
+        encoder_faults=faults,
+        first_attempt=job.attempt + 1,
+        verdict=_keep(decided) if decided.route is Route.KEEP else None,
+    )
+    return {"route": decided.route.value}
+
+
+def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -> Job:
+    """Store the plan of a new attempt and clear what belonged to the one before.
+
+    Its estimated cost is added now: only a job MediaConvert completes is charged, and a failed
+    attempt is planned again without an outcome that completed.
+    """
+    return ledger.write(
+        services,
+        job,
+        plan=decided,
+        attempt=job.attempt + 1,
+        cost_usd=(job.cost_usd or 0.0) + _cost(job, decided),
+        task_token=None,
+        encoder_job_id=None,
+        encode_percent=None,
+        outcome=None,
+        restored=None,
+        result_key=None,
+        result_size_bytes=None,
+        encoder_ssim_mean=None,
+        measurement=None,
+        **changes,
+    )
+
+
+def _cost(job: Job, decided: Plan) -> float:
+    if decided.route is not Route.ENCODE or job.facts is None or _came_from_fault(job):
+        return 0.0
+    return encode_cost_usd(decided, job.facts, price_table())
+
+
+def _came_from_fault(job: Job) -> bool:
+    return job.outcome is not None and job.outcome.status == "ERROR"
+
+
+def _keep(decided: Plan) -> Verdict:
+    return Verdict(decision=Decision.KEEP_ORIGINAL, reason=decided.reasons[0])

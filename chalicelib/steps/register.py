@@ -1,0 +1,21 @@
+"""Register: take the job on. Record and row say Processing from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.job import Job
+from chalicelib.domain.text import now_iso
+from chalicelib.services import Services
+from chalicelib.steps import ledger
+from chalicelib.steps.notify import notify
+
+if TYPE_CHECKING:
+    from chalicelib.triggers import StepCall
+
+
+def register(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    started = job.started_at or now_iso()
+    job = ledger.write(services, job, started_at=started, execution_started=True)
+    notify(services, job)
+    return {}

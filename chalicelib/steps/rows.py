@@ -1,0 +1,62 @@
+"""Rows: bring Airtable up to date with the job records.
+
+A message only says that a job's row is dirty; what is written is the record as it is now. So
+messages may be repeated, lost or out of order, and Airtable may be away for hours: the record
+keeps the row marked until a write of its latest version went through.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from chalicelib.adapters.airtable import AirtableOutOfCalls, AirtableRefused, AirtableUnavailable
+from chalicelib.domain.job import Job
+from chalicelib.domain.link import video_link
+from chalicelib.domain.row import row
+from chalicelib.services import Services
+from chalicelib.steps.ledger import tell_row_writer
+
+log = logging.getLogger(__name__)
+
+#: Source: https://airtable.com/developers/web/api/update-multiple-records
+ROWS_PER_CALL = 10
+
+
+def sync_rows(services: Services, job_ids: Sequence[str]) -> set[str]:
+    """Write the rows of these jobs; returns the ids of those to try again soon."""
+    found = (services.records.get(job_id) for job_id in job_ids)
+    dirty = [job for job in found if job and job.synced_version < job.row_version]
+    again: set[str] = set()
+    for start in range(0, len(dirty), ROWS_PER_CALL):
+        again |= _write(services, dirty[start : start + ROWS_PER_CALL])
+    return again
+
+
+def _write(services: Services, jobs: Sequence[Job]) -> set[str]:
+    try:
+        ids = services.airtable.upsert([_row(services, job) for job in jobs])
+    except AirtableUnavailable as error:
+        log.warning("Airtable is unavailable: %s", error)
+        return {job.job_id for job in jobs}
+    except (AirtableOutOfCalls, AirtableRefused) as error:
+        # Trying again soon would not help; the rows stay marked and are queued again later.
+        log.error("Airtable did not take %d row(s): %s", len(jobs), error)
+        return set()
+    for job in jobs:
+        services.records.mark_synced(job.job_id, job.row_version, ids[job.job_id])
+    return set()
+
+
+def _row(services: Services, job: Job) -> dict[str, object]:
+    link = video_link(services.settings.public_url, job.job_id, services.link_key)
+    return row(job, link=link if job.published_key else None)
+
+
+def requeue(services: Services) -> int:
+    """Put rows that are still not written back on the queue; returns how many."""
+    count = 0
+    for job in services.records.unsynced_jobs():
+        tell_row_writer(services, job)
+        count += 1
+    return count

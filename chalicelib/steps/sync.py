@@ -1,0 +1,152 @@
+"""Sync: read Drive's change log and start one execution per new video version.
+
+A notification is only a hint; truth is the log. Many hints, one reader: whoever holds the lease
+reads until no hint came in meanwhile. The page token moves on only after the executions of its
+changes were started, so a crash repeats work instead of losing it, and the job record decides
+that a repeat is the same drop.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable
+
+from chalicelib.adapters.drive import PageTokenInvalid
+from chalicelib.adapters.records import Below
+from chalicelib.config import all_workflows
+from chalicelib.domain import keys
+from chalicelib.domain.drive import Candidate, DriveFile, candidate
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.text import iso, now_iso
+from chalicelib.domain.workflow import Workflow
+from chalicelib.services import Services
+from chalicelib.steps.ledger import tell_row_writer
+
+log = logging.getLogger(__name__)
+
+STATE = ("drive#changes", "sync")
+LEASE_S = 240
+
+
+def sync(services: Services) -> None:
+    """Process everything in the change log. Returns at once when another sync is at it."""
+    state = services.records.save_state(*STATE, {}, add={"hints": 1})
+    assert state is not None
+    owner = uuid.uuid4().hex
+    held = services.records.save_state(
+        *STATE,
+        {"lease_until": time.time() + LEASE_S, "owner": owner},
+        only_if={"lease_until": Below(time.time())},
+    )
+    if held is None:
+        return  # its holder sees our hint before it lets go
+    seen = None
+    while held is not None and held["hints"] != seen:
+        seen = held["hints"]
+        _read_log(services, held.get("page_token"), owner)
+        if _release(services, owner, seen):
+            return
+        held = services.records.state(*STATE)
+
+
+def _release(services: Services, owner: str, seen: int) -> bool:
+    freed = {"lease_until": 0}
+    return bool(
+        services.records.save_state(*STATE, freed, only_if={"owner": owner, "hints": seen})
+    )
+
+
+def _read_log(services: Services, token: str | None, owner: str) -> None:
+    drive = services.drive
+    while True:
+        if token is None:
+            # Take the token before anyone relies on it; what is in the folder already is left
+            # to a backfill, which shows the cost first.
+            token = drive.start_page_token()
+            _save_token(services, token, owner)
+        try:
+            page = drive.changes(token)
+        except PageTokenInvalid:
+            log.warning("the change log's page token is no longer valid; listing the folders")
+            token = drive.start_page_token()
+            _start_new(services, _listed(services))
+            _save_token(services, token, owner)
+            continue
+        _start_new(services, (change.file for change in page.changes if change.file))
+        token = page.next_page_token or page.new_start_page_token
+        assert token is not None
+        _save_token(services, token, owner)
+        if page.new_start_page_token:
+            return
+
+
+def _save_token(services: Services, token: str, owner: str) -> None:
+    fresh = {"page_token": token, "lease_until": time.time() + LEASE_S}
+    services.records.save_state(*STATE, fresh, only_if={"owner": owner})
+
+
+def _listed(services: Services) -> Iterable[DriveFile]:
+    for workflow in all_workflows().values():
+        if workflow.drive_folder:
+            yield from services.drive.list_folder(workflow.drive_folder)
+
+
+def _start_new(services: Services, files: Iterable[DriveFile]) -> None:
+    for file in files:
+        for workflow in all_workflows().values():
+            if workflow.drive_folder:
+                found = candidate(file, workflow.drive_folder)
+                if isinstance(found, Candidate):
+                    start_job(services, workflow, found)
+                elif workflow.drive_folder in file.parents:
+                    log.info("ignored: %s", found.reason, extra={"file_id": found.file_id})
+
+
+def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:
+    """The job of this version in this workflow, its execution started. Safe to repeat."""
+    assert workflow.drive_folder is not None
+    job = new_job(workflow.name, workflow.drive_folder, found)
+    if services.records.create(job):
+        tell_row_writer(services, job)
+    else:
+        known = services.records.get(job.job_id)
+        assert known is not None
+        job = known
+    if job.status.is_open and not job.execution_started:
+        start_execution(services, job)
+    return job
+
+
+def start_execution(services: Services, job: Job) -> None:
+    """Start this run's execution; its name makes a second call harmless."""
+    name = keys.execution_name(job.job_id, job.run)
+    services.flows.start(job.workflow, name, {"job_id": job.job_id, "run": job.run})
+    services.records.update(
+        job.job_id, {"execution_started": True}, only_if={"run": job.run}, row=False
+    )
+
+
+def new_job(workflow_name: str, folder_id: str, found: Candidate) -> Job:
+    """The record of a job that nobody has worked on yet."""
+    file, now = found.file, now_iso()
+    return Job(
+        job_id=keys.job_id(workflow_name, file.file_id, found.version_key),
+        workflow=workflow_name,
+        run=1,
+        status=Status.PROCESSING,
+        file_id=file.file_id,
+        folder_id=folder_id,
+        file_name=file.name,
+        mime_type=file.mime_type,
+        version_key=found.version_key,
+        size_bytes=file.size_bytes or 0,
+        md5=file.md5,
+        uploader=file.uploader,
+        source_url=file.web_view_url,
+        uploaded_at=iso(file.created_at) if file.created_at else None,
+        created_at=now,
+        updated_at=now,
+        row_version=1,
+    )

@@ -1,0 +1,53 @@
+"""Verify: read the measurement and decide what gets published."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.config import all_workflows
+from chalicelib.domain import keys
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.plan import raised
+from chalicelib.domain.verdict import Decision, judge
+from chalicelib.services import Services
+from chalicelib.steps import ledger
+from chalicelib.steps.plan import begin_attempt
+
+if TYPE_CHECKING:
+    from chalicelib.triggers import StepCall
+
+
+def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    if job.measurement is None and job.verdict is not None:
+        return {"decision": job.verdict.decision.value}  # this invocation is a repeat
+    assert job.plan and job.measurement and job.result_size_bytes is not None
+    workflow = all_workflows()[job.workflow]
+    verdict = judge(
+        plan=job.plan,
+        measurement=job.measurement,
+        source_size_bytes=job.size_bytes,
+        result_size_bytes=job.result_size_bytes,
+        min_savings_percent=workflow.min_savings_percent,
+        attempt=job.attempt,
+        first_attempt=job.first_attempt,
+        max_attempts=workflow.max_attempts,
+    )
+    ssim_mean = _encoder_ssim(services, job)
+    job = ledger.write(services, job, verdict=verdict, encoder_ssim_mean=ssim_mean)
+    if verdict.decision is Decision.RETRY_HIGHER:
+        assert job.plan is not None
+        higher = raised(job.plan, verdict.reason)
+        assert higher is not None  # judge() retries only where there is a higher level
+        begin_attempt(services, job, higher, status=Status.RETRYING)
+    return {"decision": verdict.decision.value}
+
+
+def _encoder_ssim(services: Services, job: Job) -> float | None:
+    """The encoder's own mean, from the summary lines of its per-frame metric file."""
+    bucket = services.settings.temp_bucket
+    key = keys.metric_key(job.job_id, job.attempt, "SSIM")
+    if not services.storage.exists(bucket, key):
+        return None
+    found = re.search(rb"^Average:\s*([0-9.]+)", services.storage.read(bucket, key), re.MULTILINE)
+    return float(found[1]) if found else None

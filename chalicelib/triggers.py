@@ -1,0 +1,133 @@
+"""From raw events to the work: what every trigger in `app.py` does with its event.
+
+An exception is logged once, here, with the job's id, and raised again: Step Functions, SQS and
+EventBridge each know what to do with a failed invocation.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.errors import JobClosed, SlimreelError
+from chalicelib.domain.job import Job
+from chalicelib.domain.text import now_iso
+from chalicelib.services import Services, services
+
+log = logging.getLogger(__name__)
+logging.getLogger("chalicelib").setLevel(logging.INFO)
+
+#: Drive sends its notifications with an empty body and a type of its own.
+ANY_CONTENT_TYPE = ["application/json; utf-8", "application/json", "text/plain", "*/*"]
+#: Kept free at the end of an invocation, to write down how far it came.
+MARGIN_S = 30.0
+#: Steps that may run on a job which has just been closed, to finish what closing it began.
+_CLOSING_STEPS = ("announce", "fail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall:
+    """One invocation of a step: the flow's state, and the time it may take."""
+
+    state: Mapping[str, Any]
+    deadline: float  # of time.monotonic()
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+Step = Callable[[Services, Job, StepCall], dict[str, Any]]
+
+
+def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Run the step `chalicelib.steps.<name>` on the job named in the flow's state.
+
+    Raises:
+        JobClosed: the job has ended, or a newer run owns it.
+    """
+    run: Step = getattr(importlib.import_module(f"chalicelib.steps.{name}"), name)
+    reach = services()
+    job_id, run_number = str(event["job_id"]), int(event["run"])
+    left_s = context.get_remaining_time_in_millis() / 1000
+    call = StepCall(state=event, deadline=time.monotonic() + max(left_s - MARGIN_S, left_s / 2))
+    try:
+        job = _owned(reach, job_id, run_number, name)
+        if job.step != name:
+            reach.records.append_moment(job_id, name, now_iso())
+        answer = run(reach, job, call)
+        log.info("step done", extra={"job_id": job_id, "step": name, "answer": answer})
+        return answer
+    except SlimreelError as error:
+        log.warning("%s: %s: %s", name, type(error).__name__, error, extra={"job_id": job_id})
+        raise
+    except Exception:
+        log.exception("%s failed", name, extra={"job_id": job_id})
+        raise
+
+
+def _owned(reach: Services, job_id: str, run_number: int, step_name: str) -> Job:
+    job = reach.records.get(job_id)
+    if job is None or job.run != run_number:
+        raise JobClosed(f"Run {run_number} of job {job_id} is not the current one.")
+    if not job.status.is_open and step_name not in _CLOSING_STEPS:
+        raise JobClosed(f"Job {job_id} is already {job.status.value.lower()}.")
+    return job
+
+
+def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Any number of hints mean one thing: read the change log."""
+    from chalicelib.steps.sync import sync
+
+    sync(services())
+    return {"batchItemFailures": []}
+
+
+def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the rows of these jobs up to date; those that could not be are tried again."""
+    from chalicelib.steps.rows import sync_rows
+
+    job_of = {r["messageId"]: json.loads(r["body"])["job_id"] for r in event["Records"]}
+    failed = sync_rows(services(), sorted(set(job_of.values())))
+    retry = [message_id for message_id, job_id in job_of.items() if job_id in failed]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in retry]}
+
+
+def encode_changed(event: Mapping[str, Any]) -> None:
+    from chalicelib.steps.encode_changed import encode_changed
+
+    encode_changed(services(), event["detail"])
+
+
+def execution_ended(event: Mapping[str, Any]) -> None:
+    from chalicelib.steps.reconcile import execution_ended
+
+    execution_ended(services(), event["detail"])
+
+
+def sweep_drive() -> None:
+    from chalicelib.steps.sync import sync
+
+    sync(services())
+
+
+def renew_channel() -> None:
+    from chalicelib.steps.channel import renew
+
+    renew(services())
+
+
+def reconcile_jobs() -> None:
+    from chalicelib.steps.reconcile import reconcile
+
+    reconcile(services())
+
+
+def requeue_rows() -> None:
+    from chalicelib.steps.rows import requeue
+
+    requeue(services())
