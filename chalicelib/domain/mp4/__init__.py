@@ -1,0 +1,22 @@
+"""Metadata of MP4 and MOV files: read it, and put it into another MP4 without the film's bytes."""
+
+from .boxes import MOOV_LIMIT_BYTES, Mp4Error, Read
+from .metadata import Entry, MovieMetadata, TrackMetadata
+from .parts import Copy, Upload, parts
+from .reading import read_metadata
+from .rewriting import Rewrite, rewrite_head
+
+__all__ = [
+    "MOOV_LIMIT_BYTES",
+    "Copy",
+    "Entry",
+    "MovieMetadata",
+    "Mp4Error",
+    "Read",
+    "Rewrite",
+    "TrackMetadata",
+    "Upload",
+    "parts",
+    "read_metadata",
+    "rewrite_head",
+]
