@@ -160,7 +160,9 @@ def _add_folders(template: Template, project_dir: Path) -> None:
         try:
             folder = tomllib.loads(file.read_text(encoding="utf-8"))["start"]["drive_folder"]
         except (tomllib.TOMLDecodeError, KeyError, TypeError) as problem:
-            raise BadTemplate(f"{file}: no [start] drive_folder can be read: {problem}") from problem
+            raise BadTemplate(
+                f"{file}: no [start] drive_folder can be read: {problem}"
+            ) from problem
         found = re.fullmatch(r"\$\{([A-Z][A-Z0-9_]*)\}", str(folder))
         if found and found[1] not in variables:
             parameter = "".join(word.capitalize() for word in found[1].split("_"))

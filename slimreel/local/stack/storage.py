@@ -1,0 +1,145 @@
+"""Buckets and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from slimreel.local import REGION
+from slimreel.local.stack.errors import NeedsReplacement
+from slimreel.local.stack.kinds import Kind, Made, Order, arn, has_code
+from slimreel.local.stack.shapes import ANY
+
+_RULE = {
+    "Id": ANY,
+    "Status": ANY,
+    "Prefix": ANY,
+    "ExpirationInDays": ANY,
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": ANY},
+}
+
+
+def _bucket(order: Order) -> Made:
+    s3 = order.client("s3")
+    name = order.name("BucketName").lower()
+    try:
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    except ClientError as error:
+        if not has_code(error, "BucketAlreadyOwnedByYou"):
+            raise
+    properties = order.properties
+    if encryption := properties.get("BucketEncryption"):
+        rules = [
+            {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+            for rule in encryption["ServerSideEncryptionConfiguration"]
+        ]
+        s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
+    if access := properties.get("PublicAccessBlockConfiguration"):
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=access)
+    if ownership := properties.get("OwnershipControls"):
+        s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=ownership)
+    if lifecycle := properties.get("LifecycleConfiguration"):
+        rules = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+    return Made(ref=name, attributes={"Arn": f"arn:aws:s3:::{name}"})
+
+
+def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """CloudFormation's spelling of a rule in S3's."""
+    converted: dict[str, Any] = {
+        "Status": rule["Status"],
+        "Filter": {"Prefix": rule.get("Prefix", "")},
+    }
+    if "Id" in rule:
+        converted["ID"] = rule["Id"]
+    if "ExpirationInDays" in rule:
+        converted["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if abort := rule.get("AbortIncompleteMultipartUpload"):
+        converted["AbortIncompleteMultipartUpload"] = abort
+    return converted
+
+
+def _bucket_policy(order: Order) -> Made:
+    bucket = order.properties["Bucket"]
+    policy = json.dumps(order.properties["PolicyDocument"])
+    order.client("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
+    return Made(ref=bucket)
+
+
+def _table(order: Order) -> Made:
+    dynamodb = order.client("dynamodb")
+    name = order.name("TableName")
+    wanted = order.picked(
+        "AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes"
+    )
+    try:
+        dynamodb.create_table(TableName=name, **wanted)
+    except ClientError as error:
+        if not has_code(error, "ResourceInUseException"):
+            raise
+        _must_match(order.logical_id, wanted, dynamodb.describe_table(TableName=name)["Table"])
+    if recovery := order.properties.get("PointInTimeRecoverySpecification"):
+        dynamodb.update_continuous_backups(
+            TableName=name, PointInTimeRecoverySpecification=recovery
+        )
+    if (ttl := order.properties.get("TimeToLiveSpecification")) and not _has_ttl(dynamodb, name):
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
+    return Made(ref=name, attributes={"Arn": arn("dynamodb", f"table/{name}")})
+
+
+def _must_match(logical_id: str, wanted: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
+    if _keys(wanted) != _keys(existing):
+        raise NeedsReplacement(
+            f"{logical_id}: the table that is kept here has other keys or indexes than the"
+            " template. Remove the local state to start with an empty one."
+        )
+
+
+def _keys(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    indexes = table.get("GlobalSecondaryIndexes") or []
+    return table["KeySchema"], {index["IndexName"]: index["KeySchema"] for index in indexes}
+
+
+def _has_ttl(dynamodb: Any, table: str) -> bool:
+    # Switching on what is on already is a ValidationException.
+    about = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    return bool(about["TimeToLiveStatus"] in ("ENABLED", "ENABLING"))
+
+
+KINDS = {
+    "AWS::S3::Bucket": Kind(
+        shape={
+            "BucketName": ANY,
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [
+                    {"ServerSideEncryptionByDefault": {"SSEAlgorithm": ANY}}
+                ]
+            },
+            "PublicAccessBlockConfiguration": ANY,
+            "OwnershipControls": ANY,
+            "LifecycleConfiguration": {"Rules": [_RULE]},
+        },
+        create=_bucket,
+    ),
+    "AWS::S3::BucketPolicy": Kind(
+        shape={"Bucket": ANY, "PolicyDocument": ANY},
+        create=_bucket_policy,
+        required=("Bucket", "PolicyDocument"),
+    ),
+    "AWS::DynamoDB::Table": Kind(
+        shape={
+            "TableName": ANY,
+            "AttributeDefinitions": ANY,
+            "KeySchema": ANY,
+            "BillingMode": ANY,
+            "GlobalSecondaryIndexes": [{"IndexName": ANY, "KeySchema": ANY, "Projection": ANY}],
+            "PointInTimeRecoverySpecification": ANY,
+            "TimeToLiveSpecification": ANY,
+        },
+        create=_table,
+        required=("AttributeDefinitions", "KeySchema"),
+    ),
+}
