@@ -1,0 +1,275 @@
+"""What an independent look at a result and its source found, and what to hold against the result.
+
+Nothing here runs a tool: `ffmpeg_output.py` beside it reads what ffmpeg prints, `steps/measuring.py`
+runs it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chalicelib.domain.codec import from_plain, to_plain
+
+#: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
+ROUNDING_S = 0.001
+#: Two audio frames are allowed; PCM has no frames, so a longer packet is not taken for one.
+AUDIO_FRAME_MAX_S = 0.05
+#: The worst frames kept while counting. One percent of 68 minutes at 60 frames a second.
+WORST_KEPT = 2_500
+
+#: ISO 639-2/B codes by their ISO 639-2/T twin: one language, two spellings.
+#: Source: https://www.loc.gov/standards/iso639-2/
+_SAME_LANGUAGE = {
+    "alb": "sqi",
+    "arm": "hye",
+    "baq": "eus",
+    "bur": "mya",
+    "chi": "zho",
+    "cze": "ces",
+    "dut": "nld",
+    "fre": "fra",
+    "geo": "kat",
+    "ger": "deu",
+    "gre": "ell",
+    "ice": "isl",
+    "mac": "mkd",
+    "mao": "mri",
+    "may": "msa",
+    "per": "fas",
+    "rum": "ron",
+    "slo": "slk",
+    "tib": "bod",
+    "wel": "cym",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTimes:
+    """When a track is presented, counted from the first moment of the film.
+
+    Edit lists and encoder delay are applied: for audio these are the times of the samples a
+    player sounds, for video of the frames it shows.
+
+    Attributes:
+        kind: "video" or "audio".
+        number: 1 for the first track of its kind.
+        codec: ffmpeg's name for it.
+        frame_duration_s: the usual length of one frame (of `samples / rate` for audio).
+        frames: frames in the track; None where only its two ends were read.
+        frame_rate: "30000/1001" where every frame lasts equally long; else None. Video only.
+        language: ISO 639 code; None when the track does not say.
+    """
+
+    kind: Literal["video", "audio"]
+    number: int
+    codec: str
+    start_s: float
+    end_s: float
+    frame_duration_s: float
+    frames: int | None = None
+    frame_rate: str | None = None
+    language: str | None = None
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def name(self) -> str:
+        return "video" if self.kind == "video" else f"audio track {self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityScore:
+    """Structural similarity of the result's frames to the source's, from 0 to 1 (identical).
+
+    SSIM is ffmpeg's "All": luma and chroma planes weighted by their number of samples.
+
+    Attributes:
+        ssim_worst_1_percent: mean over the lowest-scoring 1 % of the scored frames, rounded up to
+            whole frames, so at least one (of at most `WORST_KEPT`).
+        frames: how many frames were scored.
+    """
+
+    ssim_mean: float
+    ssim_worst_1_percent: float
+    ssim_min: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSum:
+    """A score in the making: frames seen so far, small enough to be stored between invocations."""
+
+    frames: int = 0
+    ssim_sum: float = 0.0
+    worst: tuple[float, ...] = ()
+
+    def add(self, ssims: Iterable[float]) -> ScoreSum:
+        new = tuple(ssims)
+        return ScoreSum(
+            frames=self.frames + len(new),
+            ssim_sum=self.ssim_sum + math.fsum(new),
+            worst=tuple(heapq.nsmallest(WORST_KEPT, (*self.worst, *new))),
+        )
+
+    def score(self) -> QualityScore | None:
+        """None while no frame was compared."""
+        if not self.frames:
+            return None
+        worst = self.worst[: math.ceil(self.frames / 100)]
+        return QualityScore(
+            ssim_mean=round(self.ssim_sum / self.frames, 6),
+            ssim_worst_1_percent=round(math.fsum(worst) / len(worst), 6),
+            ssim_min=self.worst[0],
+            frames=self.frames,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """An independent look at a result beside its source.
+
+    Attributes:
+        decode_errors: complaints while the result was decoded. All of its audio is, and as much
+            of its video as `coverage` says.
+        first_errors: the first of them as the tool worded them.
+        score: None when no frame could be compared.
+        coverage: share of the film's length that was decoded and scored, 0 to 1.
+        measured_by: tool and version.
+        notes: what could not be measured, in sentences.
+        commands: the arguments of every run, with "{source}" and "{result}" for the two files, so
+            that anyone can repeat them.
+    """
+
+    source_tracks: tuple[StreamTimes, ...]
+    result_tracks: tuple[StreamTimes, ...]
+    decode_errors: int
+    coverage: float
+    measured_by: str
+    score: QualityScore | None = None
+    first_errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        plain = to_plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
+        return from_plain(cls, data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of the film to compare.
+
+    Attributes:
+        start_s: from the first frame.
+        length_s: None to go on to the end, whatever the headers say about where that is.
+    """
+
+    start_s: float
+    length_s: float | None
+
+
+def windows(
+    duration_s: float, full_below_s: float = 120.0, *, window_s: float = 5.0, count: int = 12
+) -> tuple[Window, ...]:
+    """Which stretches to compare: all of a short film, else the first and the last seconds and
+    evenly spread ones between. The same film always gives the same stretches.
+
+    Args:
+        full_below_s: films up to this long are compared from start to end.
+        window_s, count: length and number of the stretches of a longer film; count is at least 2.
+    """
+    if duration_s <= max(full_below_s, window_s * count):
+        return (Window(start_s=0.0, length_s=None),)
+    last = duration_s - window_s
+    starts = [round(last * number / (count - 1), 3) for number in range(count)]
+    spread = [Window(start_s=start, length_s=window_s) for start in starts[:-1]]
+    return (*spread, Window(start_s=starts[-1], length_s=None))
+
+
+def duration_problems(
+    source: Sequence[StreamTimes], result: Sequence[StreamTimes]
+) -> tuple[str, ...]:
+    """Tracks of the result that are not as long as the source's, in sentences.
+
+    A track may differ by `tolerance_s`, either in length or in where it ends (an encoder may fill
+    a late start with silence or black), and may not start later than it did.
+    """
+    problems: list[str] = []
+    for before, after in pairs(source, result):
+        allowed_s = tolerance_s(source, result)
+        longer_s = after.duration_s - before.duration_s
+        later_s = after.end_s - before.end_s
+        if min(abs(longer_s), abs(later_s)) > allowed_s + ROUNDING_S:
+            problems.append(
+                f"{after.name} lasts {after.duration_s:.3f} s instead of {before.duration_s:.3f} s "
+                f"({1000 * allowed_s:.0f} ms are allowed)"
+            )
+        elif after.start_s - before.start_s > allowed_s + ROUNDING_S:
+            delay_ms = 1000 * (after.start_s - before.start_s)
+            problems.append(f"{after.name} starts {delay_ms:.0f} ms later than in the original")
+    return tuple(problems)
+
+
+def tolerance_s(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> float:
+    """One video frame or two audio frames, whichever is longer, of the slower of the two files."""
+    video = [track.frame_duration_s for track in (*source, *result) if track.kind == "video"]
+    audio = [
+        min(track.frame_duration_s, AUDIO_FRAME_MAX_S)
+        for track in (*source, *result)
+        if track.kind == "audio"
+    ]
+    return max(max(video, default=0.0), 2 * max(audio, default=0.0))
+
+
+def track_problems(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> tuple[str, ...]:
+    """Tracks that are missing, extra, in another language or with other channels, in sentences."""
+    problems: list[str] = []
+    if not any(track.kind == "video" for track in result):
+        problems.append("there is no video")
+    counts = [sum(track.kind == "audio" for track in tracks) for tracks in (source, result)]
+    if counts[0] != counts[1]:
+        problems.append(f"there are {counts[1]} audio tracks instead of {counts[0]}")
+    for before, after in pairs(source, result):
+        if before.kind == "audio":
+            problems += _audio_problems(before, after)
+    return tuple(problems)
+
+
+def pairs(
+    source: Sequence[StreamTimes], result: Sequence[StreamTimes]
+) -> list[tuple[StreamTimes, StreamTimes]]:
+    """Tracks of the same kind and number."""
+    theirs = {(track.kind, track.number): track for track in result}
+    return [
+        (track, theirs[track.kind, track.number])
+        for track in source
+        if (track.kind, track.number) in theirs
+    ]
+
+
+def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
+    problems: list[str] = []
+    wanted, found = same_language(before.language), same_language(after.language)
+    if wanted is not None and wanted != found:
+        problems.append(f"{after.name} is marked {found or 'undetermined'} instead of {wanted}")
+    if None not in (before.channels, after.channels) and before.channels != after.channels:
+        problems.append(f"{after.name} has {after.channels} channels instead of {before.channels}")
+    return problems
+
+
+def same_language(code: str | None) -> str | None:
+    """One spelling for each language; None for undetermined."""
+    return None if code in (None, "und") else _SAME_LANGUAGE.get(code or "", code)
