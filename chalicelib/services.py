@@ -128,6 +128,10 @@ def _client(name: str) -> Any:
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "max_attempts": 8}, connect_timeout=5, read_timeout=60
+        retries={"mode": "standard", "max_attempts": 8},
+        connect_timeout=5,
+        read_timeout=60,
+        # Presigned URLs of the older kind do not work in newer Regions.
+        signature_version="s3v4" if name == "s3" else None,
     )
     return boto3.client(name, config=config)

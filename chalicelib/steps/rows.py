@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from chalicelib.adapters.airtable import AirtableOutOfCalls, AirtableRefused, AirtableUnavailable
 from chalicelib.domain.job import Job
+from chalicelib.domain.job_row import job_row
 from chalicelib.domain.link import video_link
-from chalicelib.domain.row import row
 from chalicelib.services import Services
 from chalicelib.steps.ledger import tell_row_writer
 
@@ -24,7 +24,12 @@ ROWS_PER_CALL = 10
 
 
 def sync_rows(services: Services, job_ids: Sequence[str]) -> set[str]:
-    """Write the rows of these jobs; returns the ids of those to try again soon."""
+    """Write the rows of these jobs; returns the ids of those to try again soon.
+
+    A stage without an Airtable base keeps no rows.
+    """
+    if not services.settings.airtable_base_id:
+        return set()
     found = (services.records.get(job_id) for job_id in job_ids)
     dirty = [job for job in found if job and job.synced_version < job.row_version]
     again: set[str] = set()
@@ -50,7 +55,7 @@ def _write(services: Services, jobs: Sequence[Job]) -> set[str]:
 
 def _row(services: Services, job: Job) -> dict[str, object]:
     link = video_link(services.settings.public_url, job.job_id, services.link_key)
-    return row(job, link=link if job.published_key else None)
+    return job_row(job, link=link if job.published_key else None)
 
 
 def requeue(services: Services) -> int:

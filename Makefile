@@ -1,0 +1,48 @@
+# Everything a person does with a checkout. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+$(READY): requirements.txt requirements-dev.txt constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Slimreel needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.12, say.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	touch $(READY)
+
+.PHONY: setup
+setup: $(READY) ## Install what Slimreel needs into .venv
+
+.PHONY: demo
+demo: $(READY) ## Send a video through the whole pipeline, here and now (VIDEO=file REPORT=out.json)
+	@$(BIN)/python -m slimreel demo $(if $(VIDEO),--video '$(subst ','\'',$(VIDEO))') $(if $(REPORT),--report '$(subst ','\'',$(REPORT))')
+
+.PHONY: test
+test: lint ## Check style, types, workflows and run the whole test suite
+	$(BIN)/python -m slimreel.workflows
+	$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(READY) ## Put the code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(READY) ## Measure something: make bench NAME=overhead
+	@$(BIN)/python -m bench.$(or $(NAME),overhead) $(ARGS)
+
+.PHONY: clean
+clean: ## Remove .venv, caches and the demo's stand-in cloud (videos in compressed/ stay)
+	rm -rf $(VENV) .slimreel .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help
+help: ## List every target
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'

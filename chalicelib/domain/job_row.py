@@ -1,0 +1,86 @@
+"""A job as its Airtable row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.job import Job
+from chalicelib.domain.row import KEY_FIELD
+from chalicelib.domain.text import seconds_between
+
+MB = 1_000_000
+
+
+def job_row(job: Job, *, link: str | None) -> dict[str, Any]:
+    """The row's cells by field name; None clears a cell.
+
+    Args:
+        link: the permanent link to what was published, once something was.
+    """
+    ended = job.completed_at
+    return {
+        KEY_FIELD: job.job_id,
+        "File Name": job.file_name,
+        "Status": job.status.value,
+        "Reason": job.reason or (job.plan.reasons[0] if job.plan else None),
+        "Original Size (MB)": round(job.size_bytes / MB, 2),
+        "Compressed Size (MB)": _mb(job.published_size_bytes),
+        "Savings (%)": job.savings_ratio,
+        "Compression Ratio": _ratio(job),
+        "Quality": _ssim(job),
+        "Quality Note": quality_note(job),
+        "Duration (seconds)": job.facts.duration_s if job.facts else None,
+        "Resolution": resolution(job),
+        "Preset": job.preset,
+        "Original URL": job.source_url,
+        "Compressed URL": link,
+        "Original Uploader": job.uploader,
+        "Upload Date": job.uploaded_at,
+        "Processing Date": job.started_at,
+        "Completion Date": ended,
+        "Processing Time (minutes)": (
+            round(seconds_between(job.started_at, ended) / 60, 2)
+            if job.started_at and ended
+            else None
+        ),
+        "Cost (USD)": job.cost_usd,
+        "Error Message": job.error,
+    }
+
+
+def quality_note(job: Job) -> str | None:
+    """Who measured the quality, and its worst part."""
+    if job.measurement is None or job.measurement.score is None:
+        return None
+    score = job.measurement.score
+    note = (
+        f"Measured by Slimreel ({job.measurement.measured_by}); "
+        f"worst 1 %: {score.ssim_worst_1_percent:.3f}"
+    )
+    if job.encoder_ssim_mean is not None:
+        note += f"; the encoder's own report: {job.encoder_ssim_mean:.3f}"
+    return note
+
+
+def resolution(job: Job) -> str | None:
+    """`1920x1080`, or `3840x2160 → 1920x1080` where the published picture is smaller."""
+    if job.facts is None or job.facts.resolution is None:
+        return None
+    before = job.facts.resolution
+    if job.plan and job.plan.scaled and job.plan.width:
+        return f"{before} → {job.plan.width}x{job.plan.height}"
+    return before
+
+
+def _ssim(job: Job) -> float | None:
+    return job.measurement.score.ssim_mean if job.measurement and job.measurement.score else None
+
+
+def _mb(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / MB, 2)
+
+
+def _ratio(job: Job) -> float | None:
+    if not job.published_size_bytes:
+        return None
+    return round(job.size_bytes / job.published_size_bytes, 3)

@@ -1,0 +1,150 @@
+"""Slimreel deployed on the stand-in cloud: what `slimreel deploy` and `setup` do in an account.
+
+The same template, handlers and set-up code as in AWS; only names, addresses and secrets differ.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from chalicelib.adapters.flows import Flows
+from chalicelib.adapters.records import Records
+from chalicelib.domain.row import TABLE_NAME
+from slimreel import airtable
+from slimreel.local.cloud import Cloud
+from slimreel.local.stack import Stack, apply
+from slimreel.template import cloudformation
+
+STAGE = "local"
+INBOX = "Inbox"
+NOTICE_EMAIL = "you@example.com"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A running cloud with Slimreel in it.
+
+    Attributes:
+        inbox_folder_id: the Drive folder that starts the compress workflow.
+        inbox: the same folder on this machine's disk.
+        base_id: the Airtable base that holds the rows.
+    """
+
+    cloud: Cloud
+    stack: Stack
+    inbox_folder_id: str
+    inbox: Path
+    base_id: str
+
+    @cached_property
+    def records(self) -> Records:
+        table = self.cloud.resource("dynamodb").Table(self.stack.resources["JobsTable"])
+        return Records(table)
+
+    @cached_property
+    def flows(self) -> Flows:
+        arn = self.stack.outputs["CompressFlowArn"]
+        return Flows(self.cloud.client("stepfunctions"), arn_prefix=arn.removesuffix("compress"))
+
+    def invoke(self, function: str) -> None:
+        """Call a function that takes no input, as its schedule would.
+
+        Raises:
+            RuntimeError: the function failed; the message holds what it said.
+        """
+        answer = self.cloud.client("lambda").invoke(
+            FunctionName=f"slimreel-{STAGE}-{function}", Payload=json.dumps(_scheduled_event())
+        )
+        if "FunctionError" in answer:
+            raise RuntimeError(f"{function} failed: {answer['Payload'].read().decode()}")
+
+
+@contextmanager
+def deployed(
+    data_dir: Path, project_dir: Path, *, encoder_concurrency: int = 1
+) -> Iterator[Deployment]:
+    """Start the stand-in cloud with Slimreel deployed and listening; stop it at the end.
+
+    Args:
+        data_dir: where everything the cloud holds is kept, Drive's files included.
+        project_dir: the checkout whose `app.py` and template are used.
+    """
+    with Cloud(data_dir, project_dir, encoder_concurrency=encoder_concurrency) as cloud:
+        yield deploy(cloud, project_dir)
+
+
+def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
+    """Make the folder, the base, the secrets and every resource of the template."""
+    folder_id = cloud.drive.folder_id(INBOX)
+    base_id = cloud.airtable.create_base("Slimreel")
+    airtable.setup(
+        token=cloud.airtable_token,
+        api_url=cloud.endpoint_url,
+        base_id=base_id,
+        table=TABLE_NAME,
+    )
+    _store_secrets(cloud)
+    stack = apply(
+        cloudformation(project_dir, STAGE),
+        parameters={
+            "Stage": STAGE,
+            "NoticeEmail": NOTICE_EMAIL,
+            "DriveInboxFolder": folder_id,
+            "AirtableBaseId": base_id,
+            "AirtableTable": TABLE_NAME,
+            "DriveApiUrl": cloud.endpoint_url + "/",
+            "AirtableApiUrl": cloud.endpoint_url,
+            "PublicUrl": cloud.endpoint_url + "/api",
+            "FfmpegPath": imageio_ffmpeg.get_ffmpeg_exe(),
+        },
+        client=cloud.client,
+        gateway=cloud.gateway,
+    )
+    deployment = Deployment(
+        cloud=cloud,
+        stack=stack,
+        inbox_folder_id=folder_id,
+        inbox=cloud.drive_root / INBOX,
+        base_id=base_id,
+    )
+    deployment.invoke("renew_channel")
+    return deployment
+
+
+def _store_secrets(cloud: Cloud) -> None:
+    ssm = cloud.client("ssm")
+    values = {
+        "google-credentials": json.dumps(cloud.drive.credentials_json()),
+        "airtable-token": cloud.airtable_token,
+        "link-key": secrets.token_urlsafe(32),
+    }
+    for name, value in values.items():
+        ssm.put_parameter(
+            Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
+        )
+
+
+def _scheduled_event() -> dict[str, object]:
+    """What EventBridge sends for a schedule.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
+    """
+    return {
+        "version": "0",
+        "id": "00000000-0000-0000-0000-000000000000",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "eu-west-1",
+        "resources": [],
+        "detail": {},
+    }
