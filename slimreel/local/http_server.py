@@ -87,7 +87,9 @@ class Handler(MotoRequestHandler):
     def _answer(self, environ: dict[str, Any]) -> None:
         started: list[Any] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Any:
             started[:] = [status, headers]
             return lambda data: self.wfile.write(data)
 

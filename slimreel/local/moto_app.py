@@ -92,7 +92,7 @@ class Moto:
             except NotImplementedError as refusal:
                 log.warning("501 %s.%s: moto does not know it", call.service, call.operation)
                 return Response(str(refusal), status=501)
-            except Exception:  # noqa: BLE001 - moto's bugs are many kinds; the log names them
+            except Exception:
                 log.exception("moto failed in %s.%s", call.service, call.operation)
                 return Response("moto failed; see the log of the front.", status=500)
             if response.status_code < 300:
