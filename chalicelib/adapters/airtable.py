@@ -149,14 +149,34 @@ class Airtable:
                 raise
         return self._write(rows, record_ids=oldest)
 
+    @property
+    def table_url(self) -> str:
+        """Where a person sees the table: in Airtable, or on the stand-in's own page."""
+        if self._on_stand_in:
+            table = quote(self._table_name, safe="")
+            return f"{self._api_url}/airtable?base={self._base_id}&table={table}"
+        if not self._named_by_id:  # Airtable's links want ids; the base is the next best
+            return f"https://airtable.com/{self._base_id}"
+        return f"https://airtable.com/{self._base_id}/{self._table_name}"
+
     def row_url(self, record_id: str) -> str:
-        """Where a person sees the row."""
-        table = quote(self._table_name, safe="")
-        if self._api_url != "https://api.airtable.com":
-            return f"{self._api_url}/airtable?base={self._base_id}&table={table}#{record_id}"
-        if not self._table_name.startswith("tbl"):
-            return f"https://airtable.com/{self._base_id}"  # a deeper link needs the table's id
-        return f"https://airtable.com/{self._base_id}/{table}/{record_id}"
+        """Where a person sees the row; the base where the table is only known by name."""
+        if self._on_stand_in:
+            return f"{self.table_url}#{record_id}"
+        return f"{self.table_url}/{record_id}" if self._named_by_id else self.table_url
+
+    @property
+    def _on_stand_in(self) -> bool:
+        return self._api_url != "https://api.airtable.com"
+
+    @property
+    def _named_by_id(self) -> bool:
+        return self._table_name.startswith("tbl")
+
+    def close(self) -> None:
+        """Close the connections. A warm Lambda never needs to."""
+        if "_table" in vars(self):
+            self._table.api.session.close()
 
     @cached_property
     def _table(self) -> Table:
