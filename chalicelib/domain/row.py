@@ -78,9 +78,9 @@ FIELDS: tuple[Field, ...] = (
         },
     ),
     Field(
-        name="Reason",
-        type="multilineText",
-        description="Why the job ended as it did, and why these settings were chosen.",
+        name="Compressed URL",
+        type="url",
+        description="Opens the published video.",
     ),
     Field(
         name="Original Size (MB)",
@@ -121,6 +121,11 @@ FIELDS: tuple[Field, ...] = (
         description="Who measured the quality, and its worst part.",
     ),
     Field(
+        name="Reason",
+        type="multilineText",
+        description="Why the job ended as it did, and why these settings were chosen.",
+    ),
+    Field(
         name="Duration (seconds)",
         type="number",
         description="Length of the video.",
@@ -140,11 +145,6 @@ FIELDS: tuple[Field, ...] = (
         name="Original URL",
         type="url",
         description="The uploaded file in Google Drive.",
-    ),
-    Field(
-        name="Compressed URL",
-        type="url",
-        description="Opens the published video.",
     ),
     Field(
         name="Original Uploader",

@@ -105,7 +105,7 @@ def test_the_newest_row_comes_first_and_rows_are_counted(stand_in: Airtable) -> 
         {"File Name": "old", "Status": "Completed"},
         {"File Name": "new", "Status": "Completed"},
     )
-    assert html.index("<bdi>new") < html.index("<bdi>old")
+    assert html.index(">new</div>") < html.index(">old</div>")
     assert "2 rows" in html
     assert '<span class="pill green">Completed 2</span>' in html
 
