@@ -20,7 +20,8 @@ def document_answer(document: bytes, *, headers: Mapping[str, str] | None = None
 
 
 def empty_answer(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    answer = Response(b"", status=status, headers=dict(headers or {}))
+    # An empty list, since setting b"" would replace the Content-Length a HEAD answer names.
+    answer = Response([], status=status, headers=dict(headers or {}))
     if "Content-Type" not in (headers or {}):
         del answer.headers["Content-Type"]
     return answer

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from werkzeug import Request
 
@@ -156,10 +156,21 @@ def _operation(
 
 
 def _bucket_and_key(request: Request) -> tuple[str, str]:
-    # Not `request.path`: that one replaces what is not UTF-8, and S3 keys are exact.
-    path = request.environ.get("PATH_INFO", "").encode("latin-1")
     try:
-        bucket, _, key = path.removeprefix(b"/").decode("utf-8").partition("/")
+        bucket, _, key = path_bytes(request).removeprefix(b"/").decode("utf-8").partition("/")
     except UnicodeDecodeError as error:
         raise S3Error("InvalidURI", "Couldn't parse the specified URI.") from error
     return bucket, key
+
+
+def path_bytes(request: Request) -> bytes:
+    """The path, percent-decoded and nothing else.
+
+    Not `request.path`: that one replaces what is not UTF-8, and S3 keys are exact.
+    """
+    target: str = request.environ.get("REQUEST_URI", "").partition("?")[0]
+    if not target:  # a server that only has the decoded path
+        return bytes(request.environ.get("PATH_INFO", "").encode("latin-1"))
+    if not target.startswith("/"):  # the absolute form that proxies use
+        target = urlsplit(target).path
+    return unquote_to_bytes(target.encode("latin-1"))

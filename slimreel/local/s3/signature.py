@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote
 from werkzeug import Request
 
 from slimreel.local.s3.errors import S3Error
+from slimreel.local.s3.routing import path_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_PRESIGNED_S = 7 * 24 * 3600
@@ -167,7 +168,7 @@ def _signature(request: Request, signed: _Signed, secret: str) -> str:
     canonical = "\n".join(
         [
             request.method,
-            quote(request.environ.get("PATH_INFO", "").encode("latin-1"), safe="/-_.~"),
+            quote(path_bytes(request), safe="/-_.~"),
             _canonical_query(request),
             *(f"{name}:{_canonical_header(request, name)}" for name in signed.signed_headers),
             "",
