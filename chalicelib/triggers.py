@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.domain.errors import JobClosed, SlimreelError
+from chalicelib.domain.errors import JobClosed, SlimreelError, as_flow_sees_it
 from chalicelib.domain.job import Job
 from chalicelib.domain.text import now_iso
 from chalicelib.services import Services, services
@@ -64,7 +64,7 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         return answer
     except SlimreelError as error:
         log.warning("%s: %s: %s", name, type(error).__name__, error, extra={"job_id": job_id})
-        raise
+        raise as_flow_sees_it(error) from error
     except Exception:
         log.exception("%s failed", name, extra={"job_id": job_id})
         raise

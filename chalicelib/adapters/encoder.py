@@ -10,7 +10,11 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Outcome
 
-_BUSY = ("TooManyRequestsException", "InternalServerErrorException", "ServiceQuotaExceededException")
+_BUSY = (
+    "TooManyRequestsException",
+    "InternalServerErrorException",
+    "ServiceQuotaExceededException",
+)
 
 
 class Encoder:
@@ -105,7 +109,8 @@ def outcome_of(job: Mapping[str, Any], attempt: int) -> Outcome | None:
 
 
 def _translated(error: ClientError) -> Exception:
-    code = error.response["Error"]["Code"]
+    code: str = error.response["Error"]["Code"]
     if code in _BUSY:
         return Temporary(f"MediaConvert is busy ({code}).")
-    return error
+    untranslated: Exception = error
+    return untranslated

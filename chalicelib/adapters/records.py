@@ -138,7 +138,7 @@ class Records:
             answer = self._table.update_item(Key=key, ReturnValues="ALL_NEW", **expression.built())
         except self._table.meta.client.exceptions.ConditionalCheckFailedException:
             return None
-        return _plain(answer["Attributes"])
+        return dict(_plain(answer["Attributes"]))
 
     def _indexed(self, index: str, attribute: str) -> Iterator[Job]:
         query: dict[str, Any] = {

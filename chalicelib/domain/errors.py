@@ -29,3 +29,14 @@ class EncoderFault(SlimreelError):
 
 class JobClosed(SlimreelError):
     """The job has ended or a newer run owns it, so this execution must not touch it."""
+
+
+def as_flow_sees_it(error: SlimreelError) -> SlimreelError:
+    """The same message as one of the four kinds above, which are the names flows match on.
+
+    An error of no kind is one that trying again would not cure.
+    """
+    for kind in (Temporary, EncoderFault, JobClosed, Rejected):
+        if isinstance(error, kind):
+            return kind(str(error))
+    return Rejected(str(error))

@@ -12,7 +12,7 @@ import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.adapters.drive import DriveError
+from chalicelib.adapters.drive_errors import DriveError
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps.sync import STATE
@@ -84,9 +84,7 @@ def _page_token(services: Services) -> str:
 
 def _close(services: Services, old: dict[str, str]) -> None:
     try:
-        services.drive.stop_channel(
-            channel_id=old["channel_id"], resource_id=old["resource_id"]
-        )
+        services.drive.stop_channel(channel_id=old["channel_id"], resource_id=old["resource_id"])
     except DriveError as error:
         # It ends by itself; until then its notifications are only more hints.
         log.warning("the old channel could not be stopped: %s", error)

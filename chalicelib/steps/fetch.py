@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.drive import DriveError, DriveUnavailable, FileGone
+from chalicelib.adapters.drive_errors import DownloadCut
 from chalicelib.domain import keys
 from chalicelib.domain.drive import DriveFile, version_key
 from chalicelib.domain.errors import Rejected, Temporary
@@ -38,6 +38,7 @@ PART_BYTES = 16 * MIB
 MAX_PARTS = 10_000
 #: Parts being downloaded or uploaded at a time; memory is about twice this many parts.
 WINDOW = 3
+TRIES = 5
 PROGRESS_EVERY_S = 2.0
 
 
@@ -48,18 +49,7 @@ def fetch(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         Rejected: the file was changed, moved to the bin or may not be downloaded.
         Temporary: Drive is unavailable, or the bytes that came were not the file's.
     """
-    if job.source_key is not None:
-        return {"done": True}
-    try:
-        return {"done": _copy(services, job, call)}
-    except FileGone as error:
-        raise Rejected(
-            "The file was deleted, or is no longer shared with Slimreel's account."
-        ) from error
-    except DriveUnavailable as error:
-        raise Temporary(str(error)) from error
-    except DriveError as error:
-        raise Rejected(str(error)) from error
+    return {"done": job.source_key is not None or _copy(services, job, call)}
 
 
 def _copy(services: Services, job: Job, call: StepCall) -> bool:
@@ -157,9 +147,7 @@ class _Upload:
         self._services.storage.complete_upload(*self._target, self._fetched.upload_id, self._etags)
         return True
 
-    def _bodies(
-        self, downloads: ThreadPoolExecutor, call: StepCall
-    ) -> Iterator[tuple[int, bytes]]:
+    def _bodies(self, downloads: ThreadPoolExecutor, call: StepCall) -> Iterator[tuple[int, bytes]]:
         """Missing parts in order, a window of them being downloaded ahead."""
         ahead: deque[tuple[int, Future[bytes]]] = deque()
         waiting = iter(self._missing)
@@ -178,11 +166,21 @@ class _Upload:
         return -(-self._job.size_bytes // self._fetched.part_size_bytes)
 
     def _download(self, number: int) -> bytes:
+        """One part; a connection that breaks is taken up again where it broke."""
         start = (number - 1) * self._fetched.part_size_bytes
         end = min(start + self._fetched.part_size_bytes, self._job.size_bytes) - 1
         body = bytearray()
-        for chunk in self._services.drive.open_range(self._job.file_id, start, end):
-            body += chunk
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with self._services.drive.open_range(
+                    self._job.file_id, start + len(body), end
+                ) as chunks:
+                    for chunk in chunks:
+                        body += chunk
+                break
+            except DownloadCut:
+                if not tries_left:
+                    raise
         return bytes(body)
 
     def _send(self, number: int, body: bytes) -> tuple[int, str]:
@@ -208,7 +206,7 @@ def _check_bytes(services: Services, job: Job, bucket: str, key: str, md5: str |
     """Compare with Drive's md5; a copy made in several invocations is read once from S3.
 
     Raises:
-        Temporary: the bytes are not the file's; the copy is removed, so the next try is a fresh one.
+        Temporary: the bytes are not the file's; the copy is removed for a fresh one.
     """
     if job.md5 is None:
         return

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable
 
-from chalicelib.adapters.drive import PageTokenInvalid
+from chalicelib.adapters.drive_errors import PageTokenInvalid
 from chalicelib.adapters.records import Below
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
@@ -53,9 +53,7 @@ def sync(services: Services) -> None:
 
 def _release(services: Services, owner: str, seen: int) -> bool:
     freed = {"lease_until": 0}
-    return bool(
-        services.records.save_state(*STATE, freed, only_if={"owner": owner, "hints": seen})
-    )
+    return bool(services.records.save_state(*STATE, freed, only_if={"owner": owner, "hints": seen}))
 
 
 def _read_log(services: Services, token: str | None, owner: str) -> None:

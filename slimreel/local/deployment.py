@@ -15,6 +15,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
+from chalicelib.adapters.drive import Drive
 from chalicelib.adapters.flows import Flows
 from chalicelib.adapters.records import Records
 from chalicelib.domain.row import TABLE_NAME
@@ -48,6 +49,14 @@ class Deployment:
     def records(self) -> Records:
         table = self.cloud.resource("dynamodb").Table(self.stack.resources["JobsTable"])
         return Records(table)
+
+    @cached_property
+    def drive(self) -> Drive:
+        """Drive as Slimreel's own account sees it."""
+        return Drive(
+            credentials_json=json.dumps(self.cloud.drive.credentials_json()),
+            api_url=self.cloud.endpoint_url + "/",
+        )
 
     @cached_property
     def flows(self) -> Flows:

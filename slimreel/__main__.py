@@ -1,0 +1,104 @@
+"""The `slimreel` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+#: The usual exit status of a program ended by Ctrl-C.
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, call, and turn expected failures into one clear line. Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, Console], int] = options.run
+    console = Console(highlight=False)
+    try:
+        return run(options, console)
+    except KeyboardInterrupt:
+        console.print("\nStopped; everything started here has been cleaned up.")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slimreel",
+        description="Drop a video into a Drive folder, get a smaller one that looks the same.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="send one video through the whole pipeline on this machine",
+        description="Start the stand-in cloud, drop a video into its Drive folder, show it "
+        "travel, and print a report. Needs no account anywhere.",
+    )
+    demo.add_argument(
+        "--video", type=Path, metavar="FILE", help="your own video (default: a generated clip)"
+    )
+    demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
+    demo.set_defaults(run=_demo)
+    airtable = commands.add_parser("airtable", help="prepare the Airtable base")
+    actions = airtable.add_subparsers(title="actions", required=True, metavar="ACTION")
+    setup = actions.add_parser(
+        "setup",
+        help="create the table and its fields",
+        description="Create the table and every field Slimreel writes, and say what is left to do "
+        "by hand. Safe to repeat. The token is read from the environment variable AIRTABLE_TOKEN.",
+    )
+    setup.add_argument("base", metavar="BASE", help="the base's id (app…), from its web address")
+    setup.add_argument("--table", default="Videos", help="the table's name (default: %(default)s)")
+    setup.add_argument(
+        "--api-url", default="https://api.airtable.com", metavar="URL", help=argparse.SUPPRESS
+    )
+    setup.set_defaults(run=_airtable_setup)
+    return parser
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    from slimreel.demo import DemoFailed, demo
+
+    try:
+        result = demo(
+            project_dir=PROJECT_DIR,
+            video=options.video,
+            report_path=options.report,
+            console=console,
+        )
+    except DemoFailed as problem:
+        console.print(str(problem), style="red", soft_wrap=True)
+        return 2
+    return 0 if result.ended_well else 1
+
+
+def _airtable_setup(options: argparse.Namespace, console: Console) -> int:
+    from slimreel.airtable import SetupFailed, setup
+
+    token = os.environ.get("AIRTABLE_TOKEN", "")
+    if not token:
+        console.print(
+            "Set AIRTABLE_TOKEN to a personal access token first: airtable.com/create/tokens, "
+            "scopes schema.bases:read, schema.bases:write, data.records:read and "
+            "data.records:write, access to this base.",
+            style="red",
+        )
+        return 2
+    try:
+        report = setup(
+            token=token, api_url=options.api_url, base_id=options.base, table=options.table
+        )
+    except SetupFailed as problem:
+        console.print(str(problem), style="red", soft_wrap=True)
+        return 1
+    console.print(str(report), soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
