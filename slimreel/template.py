@@ -49,7 +49,8 @@ def sam_template(project_dir: Path, stage: str) -> Template:
     """The SAM template of the project in `project_dir` for one stage of its config.json.
 
     Raises:
-        BadTemplate: unknown stage, or a workflow that names a function app.py does not have.
+        BadTemplate: unknown stage, a function without a policy file, an app.py that Chalice
+            cannot read, or a workflow that names a function app.py does not have.
     """
     from chalice.package import SAMTemplateGenerator, TemplateDeepMerger
 
@@ -199,8 +200,11 @@ def _chalice_config(project_dir: Path, stage: str) -> Iterator[Any]:
     if stage not in stages:
         raise BadTemplate(f"{project_dir}/.chalice/config.json has no stage {stage!r}: {[*stages]}")
     with _importing_from(project_dir.resolve()):
-        validate_configuration(config)
-        yield config
+        try:
+            validate_configuration(config)
+            yield config
+        except (RuntimeError, ValueError) as problem:  # how Chalice says that a file is wrong
+            raise BadTemplate(f"{project_dir}: {problem}") from problem
 
 
 @contextmanager
