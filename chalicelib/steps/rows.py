@@ -44,9 +44,14 @@ def _write(services: Services, jobs: Sequence[Job]) -> set[str]:
     except AirtableUnavailable as error:
         log.warning("Airtable is unavailable: %s", error)
         return {job.job_id for job in jobs}
-    except (AirtableOutOfCalls, AirtableRefused) as error:
+    except AirtableOutOfCalls as error:
         # Trying again soon would not help; the rows stay marked and are queued again later.
-        log.error("Airtable did not take %d row(s): %s", len(jobs), error)
+        log.error("Airtable took no row: %s", error)
+        return set()
+    except AirtableRefused as error:
+        if len(jobs) > 1:  # one bad row refuses the whole call; the others must not wait for it
+            return set().union(*(_write(services, [job]) for job in jobs))
+        log.error("Airtable refused the row: %s", error, extra={"job_id": jobs[0].job_id})
         return set()
     for job in jobs:
         services.records.mark_synced(job.job_id, job.row_version, ids[job.job_id])
