@@ -1,0 +1,181 @@
+"""A job's output as ffmpeg commands. Pure: settings and facts in, argument lists out.
+
+One command does everything: decode once, filter once, encode, and, when per-frame metrics are
+asked for, feed the encoded packets back through a decoder (`-dec`) and compare them with the very
+frames that entered the encoder. Commands use paths relative to their working directory for all
+they write, so that they can be run again anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from slimreel.local.mediaconvert.audio import AudioPlan
+from slimreel.local.mediaconvert.source import DEMUXERS, Source
+from slimreel.local.mediaconvert.timecode import Clip
+from slimreel.local.mediaconvert.video import VideoPlan
+
+#: Names of what a command writes in its working directory.
+VSTATS = "vstats.log"
+SSIM_LOG = "ssim.log"
+PSNR_LOG = "psnr.log"
+VMAF_LOG = "vmaf.csv"
+_PASS_LOG = "pass"
+
+#: FrameMetricType values that libvmaf computes, with the feature each needs besides the model.
+VMAF_FEATURES = {"VMAF": None, "MS_SSIM": "name=float_ms_ssim", "PSNR_HVS": "name=psnr_hvs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """Everything ffmpeg must be told for one output.
+
+    Attributes:
+        output_name: file name in the working directory, with the extension.
+        muxer: ffmpeg muxer, "mp4" or "mov".
+        duration_s: length of the output as planned.
+        cut_to_s: end the file here, None to let every track run out.
+    """
+
+    source: Source
+    clip: Clip | None
+    video: VideoPlan | None
+    audio: tuple[AudioPlan, ...]
+    output_name: str
+    muxer: str
+    moov_first: bool
+    duration_s: float
+    cut_to_s: float | None = None
+
+
+def commands(ffmpeg: str, rendering: Rendering) -> tuple[tuple[str, ...], ...]:
+    """The command lines to run one after the other."""
+    if rendering.video is not None and rendering.video.two_pass:
+        return (
+            (*_input(ffmpeg, rendering), *_first_pass(rendering, rendering.video)),
+            (*_input(ffmpeg, rendering), *_outputs(rendering, ("-pass", "2"))),
+        )
+    return ((*_input(ffmpeg, rendering), *_outputs(rendering, ())),)
+
+
+def _input(ffmpeg: str, rendering: Rendering) -> list[str]:
+    argv = [
+        ffmpeg, "-hide_banner", "-nostdin", "-y", "-v", "warning", "-nostats",
+        "-progress", "pipe:1", "-stats_period", "0.25",
+        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
+        "-noautorotate",
+    ]  # fmt: skip
+    if rendering.clip is not None:
+        # A tenth of a frame early, so that rounding never loses the first frame.
+        rate = rendering.source.video.rate if rendering.source.video else Fraction(100)
+        start = max(Fraction(0), rendering.clip.start_s - Fraction(1, 10) / rate)
+        argv += ["-ss", f"{float(start):.6f}", "-t", f"{float(rendering.clip.duration_s):.6f}"]
+    return [*argv, "-i", f"file:{rendering.source.path}"]
+
+
+def _first_pass(rendering: Rendering, video: VideoPlan) -> list[str]:
+    return [
+        "-filter_complex", f"{_video_head(rendering, video)}[enc]", "-map", "[enc]",
+        *video.encoder, "-pass", "1", "-passlogfile", _PASS_LOG, "-f", "null", "-",
+    ]  # fmt: skip
+
+
+def _video_head(rendering: Rendering, video: VideoPlan) -> str:
+    assert rendering.source.video is not None
+    return f"[0:{rendering.source.video.index}]{','.join(video.filters)}"
+
+
+def _outputs(rendering: Rendering, passes: Sequence[str]) -> list[str]:
+    argv: list[str] = []
+    video = rendering.video
+    measured = [metric for metric in video.metrics if metric != "QVBR"] if video else []
+    if video is not None:
+        head = _video_head(rendering, video)
+        graph = f"{head},split=2[enc][ref]" if measured else f"{head}[enc]"
+        argv += ["-filter_complex", graph]
+    for number, track in enumerate(rendering.audio):
+        argv += _audio_graph(number, track, rendering.duration_s)
+    if video is not None:
+        argv += ["-map", "[enc]", *video.encoder, *passes]
+        argv += ["-passlogfile", _PASS_LOG] if passes else []
+        argv += ["-vstats_file", VSTATS] if video.qvbr_level is not None else []
+    for number, track in enumerate(rendering.audio):
+        argv += _audio_output(number, track)
+    argv += _container(rendering)
+    return argv + (_metrics(measured) if measured else [])
+
+
+def _audio_graph(number: int, track: AudioPlan, duration_s: float) -> list[str]:
+    """Only merged tracks and silence need a graph; a single track is mapped as it is."""
+    if not track.tracks:
+        layout = track.layout or "stereo"
+        source = f"anullsrc=r={track.sample_rate_hz}:cl={layout},atrim=duration={duration_s:.6f}"
+        return ["-filter_complex", f"{source}[a{number}]"]
+    if len(track.tracks) > 1:
+        inputs = "".join(f"[0:{part.index}]" for part in track.tracks)
+        merge = f"{inputs}amerge=inputs={len(track.tracks)},aformat=channel_layouts={track.layout}"
+        return ["-filter_complex", f"{merge}[a{number}]"]
+    return []
+
+
+def _audio_output(number: int, track: AudioPlan) -> list[str]:
+    single = len(track.tracks) == 1
+    argv = ["-map", f"0:{track.tracks[0].index}" if single else f"[a{number}]"]
+    argv += [f"-c:a:{number}", track.encoder]
+    for option, value in zip(track.options[::2], track.options[1::2], strict=True):
+        argv += [option.replace(":a", f":a:{number}"), value]
+    if track.layout is not None:
+        argv += [f"-ar:a:{number}", str(track.sample_rate_hz)]
+        if single:
+            argv += [f"-filter:a:{number}", f"aformat=channel_layouts={track.layout}"]
+    if track.language:
+        argv += [f"-metadata:s:a:{number}", f"language={track.language}"]
+    if track.stream_name:
+        argv += [f"-metadata:s:a:{number}", f"handler_name={track.stream_name}"]
+    # One default track, as players expect, whatever the source said.
+    return [*argv, f"-disposition:a:{number}", "default" if number == 0 else "0"]
+
+
+def _container(rendering: Rendering) -> list[str]:
+    """Nothing of the source's metadata survives, and no encoder signs the file."""
+    argv = ["-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0"]
+    argv += ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
+    if rendering.video is not None:
+        argv += ["-metadata:s:v:0", "encoder=", "-fps_mode:v:0", "passthrough"]
+    for number in range(len(rendering.audio)):
+        argv += [f"-metadata:s:a:{number}", "encoder="]
+    if rendering.cut_to_s is not None:
+        argv += ["-t", f"{rendering.cut_to_s:.6f}"]
+    if rendering.moov_first:
+        argv += ["-movflags", "+faststart"]
+    return [*argv, "-f", rendering.muxer, f"file:{rendering.output_name}"]
+
+
+def _metrics(measured: Sequence[str]) -> list[str]:
+    """Decode what was just encoded and compare; every filter passes its first input on."""
+    filters = []
+    if "SSIM" in measured:
+        filters.append(f"ssim=f={SSIM_LOG}")
+    if "PSNR" in measured:
+        filters.append(f"psnr=f={PSNR_LOG}")
+    features = [VMAF_FEATURES[metric] for metric in measured if metric in VMAF_FEATURES]
+    if features:
+        extra = "|".join(feature for feature in features if feature)
+        wanted = f":feature='{extra}'" if extra else ""
+        filters.append(f"libvmaf=log_fmt=csv:log_path={VMAF_LOG}:n_threads=2{wanted}")
+    count = len(filters)
+    graph = ["[ref]" + (f"split={count}" if count > 1 else "null")]
+    graph[0] += "".join(f"[ref{n}]" for n in range(count))
+    main = "[dec:0]"
+    for number, text in enumerate(filters):
+        graph.append(f"{main}[ref{number}]{text}[m{number}]")
+        main = f"[m{number}]"
+    return ["-dec", "0:0", "-filter_complex", ";".join(graph), "-map", main, "-f", "null", "-"]
+
+
+def written_by(rendering: Rendering, work_dir: Path) -> Path:
+    """Where the media file of a rendering lands."""
+    return work_dir / rendering.output_name
