@@ -45,8 +45,9 @@ class MediaConvertQueues:
         arn = f"arn:aws:mediaconvert:{REGION}:123456789012:queues/{Name}"
         self.queues[Name] = {"Arn": arn, "Name": Name, **settings}
 
-    def update_queue(self, *, Name: str, **settings: Any) -> None:
+    def update_queue(self, *, Name: str, **settings: Any) -> dict[str, Any]:
         self.queues[Name].update(settings)
+        return self.get_queue(Name=Name)
 
     def get_queue(self, *, Name: str) -> dict[str, Any]:
         return {"Queue": self.queues[Name]}
@@ -65,6 +66,7 @@ class Account:
 
     def __init__(self) -> None:
         self.mediaconvert = MediaConvertQueues()
+        self._clients: dict[str, Any] = {"mediaconvert": self.mediaconvert}
         self.gateway = Gateway()
         # moto's Lambda wants to see the code; the stand-in runs the project's own.
         bucket, key = CODE_LOCATION.removeprefix("s3://").split("/", 1)
@@ -73,9 +75,9 @@ class Account:
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
 
     def client(self, service: str) -> Any:
-        if service == "mediaconvert":
-            return self.mediaconvert
-        return boto3.client(service, region_name=REGION)
+        if service not in self._clients:
+            self._clients[service] = boto3.client(service, region_name=REGION)
+        return self._clients[service]
 
     def apply(
         self, template: Mapping[str, Any], parameters: Mapping[str, str] = PARAMETERS
@@ -265,6 +267,7 @@ def test_a_changed_template_changes_what_exists(
     changed = copy.deepcopy(template)
     changed["Resources"]["DriveQueue"]["Properties"]["VisibilityTimeout"] = 900
     changed["Resources"]["Plan"]["Properties"]["MemorySize"] = 1024
+    changed["Resources"]["EncoderQueue"]["Properties"]["Status"] = "PAUSED"
     account.apply(changed)
     url = stack.resources["DriveQueue"]
     answer = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
@@ -272,6 +275,7 @@ def test_a_changed_template_changes_what_exists(
     functions = account.client("lambda")
     plan = functions.get_function_configuration(FunctionName="slimreel-local-plan")
     assert plan["MemorySize"] == 1024
+    assert account.mediaconvert.queues["slimreel-local"]["Status"] == "PAUSED"
     account.apply(template)
 
 

@@ -80,10 +80,10 @@ def _encoder_queue(order: Order) -> Made:
     except ClientError as error:
         if not has_code(error, "ConflictException"):
             raise
-        changes = order.picked("Description", "Status")
-        if changes:
-            mediaconvert.update_queue(Name=name, **changes)
     queue = mediaconvert.get_queue(Name=name)["Queue"]
+    changes = order.picked("Description", "Status")
+    if any(queue.get(key) != value for key, value in changes.items()):
+        queue = mediaconvert.update_queue(Name=name, **changes)["Queue"]
     return Made(ref=name, attributes={"Arn": queue["Arn"], "Name": name})
 
 
