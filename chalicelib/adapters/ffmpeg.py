@@ -1,0 +1,235 @@
+"""Run a static ffmpeg: no shell, no stdin, no surprises in protocols and formats, never for ever.
+
+Films are hostile input. The process gets its own group, which dies as a whole at the time limit,
+an empty environment (no credentials to read), a limit on its address space where the system has
+one, and may open nothing but files and HTTP, in formats that hold media rather than references to
+other files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO
+
+from chalicelib.domain.ffmpeg_output import parse_version
+
+#: Demuxers that read one file and never follow references (so no hls, concat, dash, image2).
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mxf,gxf,flv,asf,ogg,dv,rm,wtv,"
+    "ivf,nut"
+)
+PROTOCOLS = "file,http,https,tcp,tls"
+
+_STDERR_TAIL_LINES = 40
+_STDOUT_LIMIT_BYTES = 8 * 2**20
+_LINE_LIMIT = 4096
+#: ffmpeg reserves far more address space than it touches; see `address_space_bytes`.
+_GRACE_S = 5.0
+
+LineSink = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A run that ended by itself with exit code 0.
+
+    Attributes:
+        stdout: empty where lines went to a sink.
+        stderr_tail: the last lines of stderr.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr_tail: tuple[str, ...]
+    elapsed_s: float
+
+
+class ToolFailed(Exception):
+    """ffmpeg ended with another code than 0, or could not be started."""
+
+    def __init__(self, completed: Completed) -> None:
+        self.completed = completed
+        last = completed.stderr_tail[-1] if completed.stderr_tail else "it said nothing"
+        super().__init__(f"ffmpeg exited with {completed.exit_code}: {last}")
+
+
+class ToolTimedOut(Exception):
+    """ffmpeg was still running at its time limit and was killed with all its children."""
+
+    def __init__(self, argv: tuple[str, ...], timeout_s: float) -> None:
+        self.argv = argv
+        super().__init__(f"ffmpeg was still running after {timeout_s:.0f} s")
+
+
+class Ffmpeg:
+    """One ffmpeg executable.
+
+    Args:
+        path: the executable.
+        ca_file: certificates to trust for HTTPS. A static build looks for them where it was
+            built, which exists nowhere else, so in Lambda this is needed.
+        address_space_bytes: limit on one process; a frame of 8K video in 16 threads stays below 8
+            GiB. Linux only.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        ca_file: str | None = None,
+        address_space_bytes: int | None = 16 * 2**30,
+    ) -> None:
+        self._path = path
+        self._ca_file = ca_file
+        self._address_space_bytes = address_space_bytes
+
+    @cached_property
+    def version(self) -> str:
+        """ "ffmpeg n9.0.2"."""
+        return parse_version(self.run(["-version"], timeout_s=20).stdout)
+
+    def reading(self, url: str, *options: str) -> list[str]:
+        """Arguments that open `url` (or a path) as an input; `options` come before its `-i`."""
+        safe = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", FORMATS]
+        if url.startswith(("http://", "https://")):
+            # A stalled read gives up after 30 s; a dropped connection is taken up where it broke.
+            safe += ["-rw_timeout", "30000000", "-reconnect", "1"]
+            safe += ["-reconnect_on_network_error", "1", "-reconnect_delay_max", "8"]
+            if url.startswith("https://") and self._ca_file:
+                safe += ["-ca_file", self._ca_file]
+            return [*safe, *options, "-i", url]
+        return [*safe, *options, "-i", f"file:{url}"]
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout_s: float,
+        on_stdout: LineSink | None = None,
+        on_stderr: LineSink | None = None,
+    ) -> Completed:
+        """Run ffmpeg and return its output. Sinks get each line as it comes, cut at 4 KiB.
+
+        Raises:
+            ToolFailed: non-zero exit; carries argv, exit code and the last stderr lines.
+            ToolTimedOut: still running after `timeout_s`; the process group is gone.
+        """
+        argv = (self._path, *arguments)
+        begun = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={"AV_LOG_FORCE_NOCOLOR": "1"},
+            )
+        except OSError as error:
+            raise ToolFailed(_never_started(argv, error)) from error
+        self._limit(process.pid)
+        kept: list[str] = []
+        tail: deque[str] = deque(maxlen=_STDERR_TAIL_LINES)
+        readers = [
+            _Reader(process.stdout, [on_stdout or _bounded(kept)]),
+            _Reader(process.stderr, [tail.append, *([on_stderr] if on_stderr else [])]),
+        ]
+        timed_out = _wait(process, readers, timeout_s)
+        for reader in readers:
+            reader.raise_failure()
+        if timed_out:
+            raise ToolTimedOut(argv, timeout_s)
+        completed = Completed(
+            argv=argv,
+            exit_code=process.returncode,
+            stdout="\n".join(kept),
+            stderr_tail=tuple(tail),
+            elapsed_s=time.monotonic() - begun,
+        )
+        if completed.exit_code != 0:
+            raise ToolFailed(completed)
+        return completed
+
+    def _limit(self, process_id: int) -> None:
+        if self._address_space_bytes is None or sys.platform != "linux":
+            return
+        limits = (self._address_space_bytes, self._address_space_bytes)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it may be done already
+            resource.prlimit(process_id, resource.RLIMIT_AS, limits)
+
+
+class _Reader(threading.Thread):
+    """Empties a pipe into sinks, line by line."""
+
+    def __init__(self, pipe: IO[bytes] | None, sinks: Sequence[LineSink]) -> None:
+        super().__init__(daemon=True)
+        assert pipe is not None
+        self._pipe, self._sinks = pipe, sinks
+        self._failure: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        with self._pipe:
+            while raw := self._pipe.readline(_LINE_LIMIT):
+                if self._failure is not None:
+                    continue  # go on emptying the pipe, or the process would never end
+                try:
+                    for sink in self._sinks:
+                        sink(raw.decode("utf-8", "replace").rstrip("\r\n"))
+                except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+                    self._failure = error
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _wait(process: subprocess.Popen[bytes], readers: list[_Reader], timeout_s: float) -> bool:
+    """Until the process ended and its output is read. True when it had to be killed."""
+    timed_out = False
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    finally:
+        _kill_group(process)
+    for reader in readers:
+        reader.join(_GRACE_S)
+    return timed_out
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Whatever is left of the process and its children."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _bounded(lines: list[str]) -> LineSink:
+    """Keeps lines up to a limit, then drops the rest."""
+    left = _STDOUT_LIMIT_BYTES
+
+    def keep(line: str) -> None:
+        nonlocal left
+        left -= len(line)
+        if left >= 0:
+            lines.append(line)
+
+    return keep
+
+
+def _never_started(argv: tuple[str, ...], error: OSError) -> Completed:
+    return Completed(argv=argv, exit_code=-1, stdout="", stderr_tail=(str(error),), elapsed_s=0.0)

@@ -1,0 +1,314 @@
+"""Read what ffmpeg prints: file descriptions, packet times, SSIM lines and complaints.
+
+Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc, https://ffmpeg.org/ffmpeg-filters.html#ssim
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+#: How many complaints are kept word for word.
+FIRST_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedTrack:
+    """A video or audio track as ffmpeg's description of a file names it.
+
+    Attributes:
+        width, height: as shown, after rotation. 0 for audio, and where ffmpeg found none.
+    """
+
+    kind: Literal["video", "audio"]
+    codec: str
+    language: str | None = None
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """ffmpeg's description of a file.
+
+    Attributes:
+        start_s: the file's earliest time stamp; seeking counts from there.
+        duration_s: None where the header has none.
+        tracks: video and audio in the file's order, without cover pictures.
+    """
+
+    start_s: float
+    duration_s: float | None
+    tracks: tuple[ProbedTrack, ...]
+
+    def of(self, kind: str) -> tuple[ProbedTrack, ...]:
+        return tuple(track for track in self.tracks if track.kind == kind)
+
+
+#: Exactly two spaces: lines of metadata, which anyone can write, are indented further.
+_STREAM = re.compile(
+    r"  Stream #\d+:\d+(?:\[0x[0-9a-f]+\])?(?:\((?P<language>\w+)\))?: "
+    r"(?P<kind>Video|Audio): (?P<codec>\w+)(?P<rest>.*)"
+)
+_DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A)")
+_START = re.compile(r", start: (-?\d+\.\d+)")
+_ROTATION = re.compile(r"      Display Matrix: rotation of (-?\d+\.\d+) degrees")
+_SIZE = re.compile(r", (\d{1,6})x(\d{1,6})\b")
+_RATE = re.compile(r", (\d+) Hz, ([^,]+)")
+
+
+def parse_probe(lines: Iterable[str]) -> Probe:
+    """The description `ffmpeg -i FILE` prints on stderr."""
+    start_s, duration_s = 0.0, None
+    tracks: list[ProbedTrack] = []
+    in_video = False
+    for line in lines:
+        if found := _DURATION.match(line):
+            duration_s = _seconds(found)
+            start = _START.search(line)
+            start_s = float(start[1]) if start else 0.0
+        elif line.startswith("  Stream #"):
+            stream = _STREAM.match(line)
+            in_video = stream is not None and stream["kind"] == "Video"
+            if stream is not None and "(attached pic)" not in line:
+                tracks.append(_track(stream))
+        elif in_video and tracks and (found := _ROTATION.match(line)):
+            tracks[-1] = _rotated(tracks[-1], float(found[1]))
+    return Probe(start_s=start_s, duration_s=duration_s, tracks=tuple(tracks))
+
+
+def _seconds(found: re.Match[str]) -> float | None:
+    hours, minutes, seconds = found.groups()
+    return None if hours is None else 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
+def _track(stream: re.Match[str]) -> ProbedTrack:
+    language = stream["language"] if stream["language"] != "und" else None
+    if stream["kind"] == "Audio":
+        rate = _RATE.search(stream["rest"])
+        return ProbedTrack(
+            kind="audio",
+            codec=stream["codec"],
+            language=language,
+            channels=channels(rate[2]) if rate else None,
+            sample_rate_hz=int(rate[1]) if rate else None,
+        )
+    size = _SIZE.search(stream["rest"])
+    return ProbedTrack(
+        kind="video",
+        codec=stream["codec"],
+        language=language,
+        width=int(size[1]) if size else 0,
+        height=int(size[2]) if size else 0,
+        pixel_format=_pixel_format(stream["rest"]),
+    )
+
+
+def _pixel_format(rest: str) -> str:
+    """The second item of " (High) (avc1 / 0x31637661), yuv420p(tv, bt709), 1280x720 …"."""
+    plain = re.sub(r"\([^()]*\)", "", rest)
+    items = [item.strip() for item in plain.split(",")]
+    return items[1] if len(items) > 1 and re.fullmatch(r"[a-z][a-z0-9]*", items[1]) else ""
+
+
+def _rotated(track: ProbedTrack, degrees: float) -> ProbedTrack:
+    """A quarter turn swaps width and height."""
+    if round(abs(degrees)) % 180 != 90:
+        return track
+    return ProbedTrack(
+        kind=track.kind,
+        codec=track.codec,
+        language=track.language,
+        width=track.height,
+        height=track.width,
+        pixel_format=track.pixel_format,
+    )
+
+
+_LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8}
+
+
+def channels(layout: str) -> int | None:
+    """Number of channels of a layout: "stereo", "5.1(side)", "7.1.4", "6 channels (FL+…)"."""
+    layout = layout.strip()
+    if counted := re.match(r"(\d+) channels", layout):
+        return int(counted[1])
+    if dotted := re.match(r"\d+(?:\.\d+)+", layout):
+        return sum(int(part) for part in dotted[0].split("."))
+    return _LAYOUTS.get(re.split(r"[ (]", layout)[0])
+
+
+@dataclass(slots=True)
+class StreamPackets:
+    """What the packets of one framecrc stream say, gathered line by line.
+
+    Attributes:
+        first, end: earliest and latest moment presented, in seconds as the file counts them.
+        durations: how many packets last how many ticks.
+    """
+
+    kind: str = ""
+    codec: str = ""
+    tick_s: Fraction = Fraction(1)
+    first_ticks: int | None = None
+    end_ticks: int | None = None
+    last_start_ticks: int = 0
+    last_duration_ticks: int = 0
+    packets: int = 0
+    durations: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def first_s(self) -> float | None:
+        return None if self.first_ticks is None else float(self.first_ticks * self.tick_s)
+
+    @property
+    def end_s(self) -> float | None:
+        return None if self.end_ticks is None else float(self.end_ticks * self.tick_s)
+
+    @property
+    def usual_duration_s(self) -> float:
+        """The most common length; for equally common ones the longer."""
+        if not self.durations:
+            return 0.0
+        ticks = max(self.durations, key=lambda ticks: (self.durations[ticks], ticks))
+        return float(ticks * self.tick_s)
+
+    @property
+    def constant_rate(self) -> str | None:
+        """ "30000/1001" where every packet lasts equally long; the one shown last may differ."""
+        lasting = self.durations - Counter([self.last_duration_ticks])
+        if len(lasting) != 1:
+            return None
+        ticks = next(iter(lasting))
+        rate = 1 / (ticks * self.tick_s) if ticks > 0 else Fraction(0)
+        return f"{rate.numerator}/{rate.denominator}" if rate else None
+
+    def add(self, start: int, duration: int) -> None:
+        self.packets += 1
+        self.durations[duration] += 1
+        self.first_ticks = start if self.first_ticks is None else min(self.first_ticks, start)
+        end = start + duration
+        self.end_ticks = end if self.end_ticks is None else max(self.end_ticks, end)
+        if start >= self.last_start_ticks:
+            self.last_start_ticks, self.last_duration_ticks = start, duration
+
+    def join(self, later: StreamPackets) -> None:
+        """Add a later stretch of the same stream."""
+        self.kind, self.codec, self.tick_s = later.kind, later.codec, later.tick_s
+        if self.first_ticks is None:
+            self.first_ticks = later.first_ticks
+        self.end_ticks = later.end_ticks
+        self.last_start_ticks = later.last_start_ticks
+        self.last_duration_ticks = later.last_duration_ticks
+        self.packets += later.packets
+        self.durations += later.durations
+
+
+#: Packets with this flag are decoded but not presented (they lie outside the edit list).
+_DISCARD = 0x4
+_STREAMS_LIMIT = 200
+_HEADER = re.compile(r"#(tb|media_type|codec_id) (\d+): (.+)")
+_PACKET = re.compile(r"(\d+),\s*(-?\d+|NOPTS),\s*(-?\d+|NOPTS),\s*(-?\d+),")
+_FLAGS = re.compile(r", F=0x([0-9A-F]+)")
+_NO_TIME = -(2**63)
+
+
+def _ticks(text: str) -> int | None:
+    return None if text == "NOPTS" or int(text) == _NO_TIME else int(text)
+
+
+@dataclass(slots=True)
+class PacketTimes:
+    """Reads the lines of `-f framecrc`, which lists every packet of every stream."""
+
+    streams: dict[int, StreamPackets] = field(default_factory=dict)
+
+    def feed(self, line: str) -> None:
+        if line.startswith("#"):
+            self._header(line)
+        elif packet := _PACKET.match(line):
+            stream = self.streams.get(int(packet[1]))
+            flags = _FLAGS.search(line, packet.end())
+            hidden = flags is not None and int(flags[1], 16) & _DISCARD
+            # AVI has no presentation times; there, the order of decoding is all one can go by.
+            start = _ticks(packet[3]) if _ticks(packet[3]) is not None else _ticks(packet[2])
+            if stream is not None and start is not None and not hidden:
+                stream.add(start, int(packet[4]))
+
+    def _header(self, line: str) -> None:
+        found = _HEADER.match(line)
+        if found is None or len(self.streams) >= _STREAMS_LIMIT:
+            return
+        stream = self.streams.setdefault(int(found[2]), StreamPackets())
+        match found[1]:
+            case "tb":
+                stream.tick_s = Fraction(found[3])
+            case "media_type":
+                stream.kind = found[3].strip()
+            case "codec_id":
+                stream.codec = found[3].strip()
+
+    def join(self, later: PacketTimes) -> None:
+        """Add what was read of a later stretch of the same file, by the same arguments."""
+        for key, stream in later.streams.items():
+            self.streams.setdefault(key, StreamPackets()).join(stream)
+
+    def of(self, kind: str) -> list[StreamPackets]:
+        return [self.streams[key] for key in sorted(self.streams) if self.streams[key].kind == kind]
+
+
+_SSIM = re.compile(r"n:\d+ .*\bAll:(\d\.\d+)")
+
+
+def parse_ssim(line: str) -> float | None:
+    """SSIM over all planes in a line of the ssim filter's `stats_file`; None for other lines."""
+    found = _SSIM.match(line)
+    return float(found[1]) if found else None
+
+
+#: Warnings that mean lost or patched-up pictures though ffmpeg exits with 0.
+_DAMAGE = re.compile(
+    r"\[warning\] .*(corrupt decoded frame|corrupt input packet|Packet corrupt)", re.IGNORECASE
+)
+_ERROR = re.compile(r"\[(error|fatal|panic)\] ")
+_NETWORK = re.compile(r"\[(https?|tcp|tls) @ ")
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+
+
+@dataclass(slots=True)
+class Complaints:
+    """Counts what ffmpeg complains about when run with `-v repeat+level+warning`.
+
+    ffmpeg exits with 0 after decoding an encrypted or damaged film to garbage, so its exit code
+    says little. Without "repeat", equal lines would be folded into one.
+
+    Attributes:
+        errors: errors about the film, and warnings that speak of corrupt packets and frames.
+        network: errors about reaching it, which say nothing about the film.
+    """
+
+    errors: int = 0
+    first: list[str] = field(default_factory=list)
+    network: list[str] = field(default_factory=list)
+
+    def feed(self, line: str) -> None:
+        if _NETWORK.search(line):
+            if _ERROR.search(line) and len(self.network) < FIRST_ERRORS:
+                self.network.append(_ADDRESS.sub("", line))
+        elif _ERROR.search(line) or _DAMAGE.search(line):
+            self.errors += 1
+            if len(self.first) < FIRST_ERRORS:
+                self.first.append(_ADDRESS.sub("", line)[:300])
+
+
+def parse_version(line: str) -> str:
+    """ "ffmpeg n9.0.2" from the first line of `ffmpeg -version`."""
+    found = re.match(r"ffmpeg version (\S+)", line)
+    return f"ffmpeg {found[1]}" if found else "ffmpeg"

@@ -1,0 +1,134 @@
+"""Compare a window of the result with the same window of the source, frame by frame.
+
+The source is turned upright, brought to the result's frame rate and size, and both are lined up by
+time stamp from their first frames. On ordinary files this agrees with what anyone gets from
+`ffmpeg -i result -i source -lavfi ssim -f null -`.
+
+Source: https://ffmpeg.org/ffmpeg-filters.html#ssim, #Options-for-filters-with-several-inputs
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.domain.ffmpeg_output import Complaints, parse_ssim
+from chalicelib.domain.measurement import Window
+from chalicelib.steps.looking import Look
+from chalicelib.steps.workbench import Film, Workbench
+
+#: Source before a window, so that a frame shown since earlier is there to compare with.
+_PREROLL_S = 0.5
+#: Source after a window, for the same at its end.
+_POSTROLL_S = 1.0
+#: A stretch of the result begins and ends this much of a frame early, so that its edges never
+#: fall on a frame, whose time stamp may be rounded either way.
+_EARLY_FRAMES = 0.25
+#: The source must be over before the result is: ffmpeg would go on, comparing the result's last
+#: frame with whatever comes. (`trim` rounds its end to whole frames here, so not by half a frame.)
+_SOURCE_SHORTER_FRAMES = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came of one window.
+
+    Attributes:
+        ssims: "All" of each of the result's frames.
+        damage: complaints about the result.
+        source_errors: complaints about the source.
+    """
+
+    ssims: tuple[float, ...]
+    damage: Complaints
+    source_errors: int
+
+
+def compare(bench: Workbench, result: Look, source: Look, window: Window) -> Comparison:
+    """Decode both films side by side and score the result's frames.
+
+    ffmpeg does not say which of its inputs it complains about. When it does complain, the result
+    is decoded once more by itself.
+
+    Raises:
+        Temporary: a film could not be reached.
+        ToolTimedOut: it takes more time than there is.
+    """
+    both = Complaints()
+    ssims: list[float] = []
+
+    def keep(line: str) -> None:
+        ssim = parse_ssim(line)
+        if ssim is not None:
+            ssims.append(ssim)
+
+    bench.run_counting(comparison_arguments(bench, result, source, window), both, keep)
+    damage = Complaints()
+    if both.errors:
+        opened = bench.reading(Film.RESULT, *_stretch(result, window, 0.0, 0.0))
+        bench.run_counting([*opened, "-map", "0:V:0", "-f", "null", "-"], damage)
+    _complain_about_missing_frames(damage, result, window, len(ssims), errors=both.errors)
+    return Comparison(
+        ssims=tuple(ssims), damage=damage, source_errors=max(0, both.errors - damage.errors)
+    )
+
+
+def comparison_arguments(bench: Workbench, result: Look, source: Look, window: Window) -> list[str]:
+    return [
+        "-copyts",
+        *bench.reading(Film.RESULT, *_stretch(result, window, 0.0, 0.0)),
+        *bench.reading(Film.SOURCE, *_stretch(source, window, _PREROLL_S, _POSTROLL_S)),
+        "-lavfi",
+        _graph(result, source, window),
+        "-map",
+        "[scored]",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "null",
+        "-",
+    ]
+
+
+def _stretch(look: Look, window: Window, before_s: float, after_s: float) -> list[str]:
+    """Input options that read a window; none for what reaches from the start to the end."""
+    assert look.video is not None
+    options: list[str] = []
+    early_s = _EARLY_FRAMES * look.video.frame_duration_s
+    lead_s = look.video_start_s - look.file_start_s  # what the file has before its first frame
+    seek_s = lead_s + window.start_s - max(before_s, early_s)
+    if window.start_s > 0 and seek_s > 0:
+        options += ["-ss", f"{seek_s:.6f}"]
+        lead_s = max(before_s, early_s)
+    if window.length_s is not None:
+        options += ["-t", f"{lead_s + window.length_s - early_s + after_s:.6f}"]
+    return options
+
+
+def _graph(result: Look, source: Look, window: Window) -> str:
+    video = result.video
+    assert video is not None
+    same = f",format={result.pixel_format}" if result.pixel_format else ""
+    # A result with frames of unequal length keeps the source's own time stamps.
+    rate = f",fps={video.frame_rate}" if video.frame_rate else ""
+    length_s = window.length_s or video.duration_s - window.start_s
+    until_s = length_s - _SOURCE_SHORTER_FRAMES * video.frame_duration_s
+    size = f"scale={result.width}:{result.height}:flags=bicubic"
+    return (
+        f"[0:V:0]{_from_zero(result, window)}{same}[result];"
+        f"[1:V:0]{_from_zero(source, window)}{rate},trim=end={until_s:.6f},{size}{same}[source];"
+        "[result][source]ssim=stats_file=-:ts_sync_mode=nearest[scored]"
+    )
+
+
+def _from_zero(look: Look, window: Window) -> str:
+    return f"setpts=PTS-({look.video_start_s + window.start_s:.6f})/TB"
+
+
+def _complain_about_missing_frames(
+    damage: Complaints, result: Look, window: Window, scored: int, *, errors: int
+) -> None:
+    """Frames that vanish without a word are damage too. One may: the last, cut by an edit list."""
+    frames = result.video.frames if result.video is not None else None
+    is_whole = window.start_s == 0 and window.length_s is None
+    if is_whole and frames is not None and not errors and scored < frames - 1:
+        damage.feed(f"[error] only {scored} of {frames} frames could be decoded")

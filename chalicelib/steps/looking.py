@@ -1,0 +1,171 @@
+"""Look at a film: which tracks it has, and when each of them is presented.
+
+Video packets are only listed. Audio is decoded, because only then encoder delay and edit lists
+have had their effect; and so all of a result's audio is known to decode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chalicelib.domain.errors import Temporary
+from chalicelib.domain.ffmpeg_output import (
+    Complaints,
+    PacketTimes,
+    Probe,
+    ProbedTrack,
+    StreamPackets,
+    parse_probe,
+)
+from chalicelib.domain.measurement import StreamTimes
+from chalicelib.steps.workbench import Film, Workbench
+
+#: Films up to this size are read from start to end; of larger ones only both ends. At 80 MB/s,
+#: which one Lambda gets from S3, the whole takes under half a minute.
+WHOLE_READ_BYTES = 2 * 2**30
+_HEAD_S = 10.0
+#: How much of the end is read, in turn, until every track has shown its last packet.
+_TAILS_S = (20.0, 300.0)
+_PROBE_LINES_LIMIT = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a film turned out to be.
+
+    Attributes:
+        file_start_s: the file's earliest time stamp, from which seeking counts.
+        video_start_s: time stamp of the first frame shown.
+        width, height: as shown.
+        tracks: times counted from the first moment anything is presented.
+    """
+
+    file_start_s: float = 0.0
+    video_start_s: float = 0.0
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    tracks: tuple[StreamTimes, ...] = ()
+
+    @property
+    def video(self) -> StreamTimes | None:
+        """The video, where there is any of it to see."""
+        found = next((track for track in self.tracks if track.kind == "video"), None)
+        return found if found is not None and found.duration_s > 0 else None
+
+
+def look(bench: Workbench, film: Film, complaints: Complaints, *, ends_only: bool = False) -> Look:
+    """Look at one of the films. A file that is no film gives an empty look and a complaint.
+
+    Raises:
+        Temporary: the film could not be reached.
+        ToolTimedOut: it takes more time than there is.
+    """
+    probe = _probe(bench, film, complaints)
+    if not probe.tracks:
+        return Look()
+    whole = bench.clip(film).size_bytes <= WHOLE_READ_BYTES and not ends_only
+    times, is_complete = _times(bench, film, probe, complaints, whole=whole)
+    return _look_of(probe, times, is_complete=is_complete)
+
+
+def _probe(bench: Workbench, film: Film, complaints: Complaints) -> Probe:
+    lines: list[str] = []
+
+    def keep(line: str) -> None:
+        if len(lines) < _PROBE_LINES_LIMIT:
+            lines.append(line)
+
+    # Without an output ffmpeg describes the inputs and exits with 1.
+    bench.run(["-hide_banner", "-nostdin", *bench.reading(film)], on_stderr=keep)
+    probe = parse_probe(lines)
+    if not probe.tracks:
+        last = next((line for line in reversed(lines) if "opening input" in line), "no tracks")
+        _refuse_unreachable(lines)
+        complaints.feed(f"[error] {last}")
+    return probe
+
+
+def _refuse_unreachable(lines: list[str]) -> None:
+    network = Complaints()
+    for line in lines:
+        network.feed(f"{line} [error] ")
+    if network.network:
+        raise Temporary("A film could not be reached.")
+
+
+def _times(
+    bench: Workbench, film: Film, probe: Probe, complaints: Complaints, *, whole: bool
+) -> tuple[PacketTimes, bool]:
+    """Times of all tracks, and whether every packet was read for them."""
+    if not whole and probe.duration_s is not None:
+        times = PacketTimes()
+        _list_packets(bench, film, times, complaints, "-t", f"{_HEAD_S:g}")
+        for start_s in _tail_starts(probe.duration_s):
+            tail = PacketTimes()
+            _list_packets(bench, film, tail, complaints, "-ss", f"{start_s:.3f}")
+            if all(stream.packets for stream in tail.streams.values()):
+                times.join(tail)
+                return times, False
+    times = PacketTimes()
+    _list_packets(bench, film, times, complaints)
+    return times, True
+
+
+def _tail_starts(duration_s: float) -> Iterator[float]:
+    return (duration_s - tail_s for tail_s in _TAILS_S if duration_s > tail_s + _HEAD_S)
+
+
+def _list_packets(
+    bench: Workbench, film: Film, times: PacketTimes, complaints: Complaints, *stretch: str
+) -> None:
+    opened = ["-copyts", *bench.reading(film, *stretch), "-map", "0:V:0?", "-c:v", "copy"]
+    listing = ["-fps_mode", "passthrough", "-f", "framecrc", "-"]
+    arguments = [*opened, "-map", "0:a?", "-c:a", "pcm_s16le", *listing]
+    decoded = bench.run_counting(arguments, complaints, times.feed)
+    if not decoded and film is Film.SOURCE:
+        # MediaConvert may know an audio codec that ffmpeg does not; its packets still tell.
+        times.streams.clear()
+        arguments = [*opened, "-map", "0:a?", "-c:a", "copy", *listing]
+        bench.run_counting(arguments, Complaints(), times.feed)
+
+
+def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool) -> Look:
+    streams = [*times.of("video"), *times.of("audio")]
+    origin_s = min((s.first_s for s in streams if s.first_s is not None), default=0.0)
+    videos, audios = probe.of("video")[:1], probe.of("audio")
+    found = [*zip(videos, times.of("video"), strict=False)]
+    heard = [*zip(audios, times.of("audio"), strict=False)]
+    first = videos[0] if videos else ProbedTrack(kind="video", codec="")
+    return Look(
+        file_start_s=probe.start_s,
+        video_start_s=(found[0][1].first_s or 0.0) if found else 0.0,
+        width=first.width,
+        height=first.height,
+        pixel_format=first.pixel_format,
+        tracks=tuple(
+            _track(number, track, stream, origin_s, is_complete=is_complete)
+            for kind in (found, heard)
+            for number, (track, stream) in enumerate(kind, start=1)
+        ),
+    )
+
+
+def _track(
+    number: int, track: ProbedTrack, stream: StreamPackets, origin_s: float, *, is_complete: bool
+) -> StreamTimes:
+    start_s, end_s = stream.first_s, stream.end_s
+    return StreamTimes(
+        kind=track.kind,
+        number=number,
+        codec=track.codec,
+        start_s=round(start_s - origin_s, 6) if start_s is not None else 0.0,
+        end_s=round(end_s - origin_s, 6) if end_s is not None else 0.0,
+        frame_duration_s=round(stream.usual_duration_s, 6),
+        frames=stream.packets if is_complete else None,
+        frame_rate=stream.constant_rate if track.kind == "video" else None,
+        language=track.language,
+        channels=track.channels,
+        sample_rate_hz=track.sample_rate_hz,
+    )

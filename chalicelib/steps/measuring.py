@@ -1,0 +1,227 @@
+"""Measure a result against its source with ffmpeg, a bit at a time.
+
+An invocation does as many steps as its time allows and hands back a `Progress`; the next one goes
+on from there. The steps: look at the result, look at the source (`looking.py`), then compare one
+window after the other (`comparing.py`). Each is a run or a few of ffmpeg over ranged URLs; nothing
+is downloaded whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from chalicelib.adapters.ffmpeg import Ffmpeg, ToolTimedOut
+from chalicelib.domain.codec import from_plain, to_plain
+from chalicelib.domain.errors import Temporary
+from chalicelib.domain.ffmpeg_output import FIRST_ERRORS, Complaints
+from chalicelib.domain.measurement import Measurement, ScoreSum, Window, windows
+from chalicelib.steps.comparing import compare
+from chalicelib.steps.looking import Look, look
+from chalicelib.steps.workbench import RESERVE_S, Clip, Film, Workbench
+
+#: A step that begins with less time than this would only waste what it does.
+STEP_MIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How much of a film is compared; see `domain.measurement.windows`."""
+
+    full_below_s: float = 120.0
+    window_s: float = 5.0
+    count: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a measurement has come: plain data, a few dozen kilobytes as JSON.
+
+    Attributes:
+        ends_only: reading a whole film took too long, so only its two ends are read.
+        sampled: comparing the whole film took too long, so windows of it are compared.
+        windows_done: how many windows are behind us, compared or given up.
+        compared_s: length of what was compared.
+    """
+
+    result: Look | None = None
+    source: Look | None = None
+    ends_only: bool = False
+    sampled: bool = False
+    windows_done: int = 0
+    compared_s: float = 0.0
+    score: ScoreSum = ScoreSum()  # noqa: RUF009 - frozen, so sharing it is harmless
+    decode_errors: int = 0
+    first_errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        plain = to_plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Progress:
+        return from_plain(cls, data)
+
+    def noting(self, sentence: str) -> Progress:
+        return replace(self, notes=tuple(dict.fromkeys((*self.notes, sentence))))
+
+    def blaming(self, damage: Complaints) -> Progress:
+        """With damage of the result added."""
+        return replace(
+            self,
+            decode_errors=self.decode_errors + damage.errors,
+            first_errors=(*self.first_errors, *damage.first)[:FIRST_ERRORS],
+        )
+
+
+def measure(
+    ffmpeg: Ffmpeg,
+    *,
+    source: Clip,
+    result: Clip,
+    sampling: Sampling | None = None,
+    progress: Progress | None = None,
+    remaining_s: Callable[[], float] = lambda: 600.0,
+) -> Measurement | Progress:
+    """Measure, or get as far as the time allows.
+
+    Args:
+        progress: what an earlier invocation handed back.
+        remaining_s: seconds this invocation has left; asked before every run.
+
+    Returns:
+        The measurement, or what is done so far when time ran out.
+
+    Raises:
+        Temporary: a film could not be reached, or cannot even be opened in the time there is.
+    """
+    bench = Workbench(ffmpeg, source, result, remaining_s)
+    sampling = sampling or Sampling()
+    progress = progress or Progress()
+    is_first = True  # the first step of an invocation has all the time there ever is
+    while not _is_done(progress, sampling):
+        if not is_first and remaining_s() < STEP_MIN_S + RESERVE_S:
+            return progress
+        try:
+            progress = _advance(bench, progress, sampling)
+        except ToolTimedOut:
+            if not is_first:
+                return progress
+            progress = _with_less_to_do(progress, sampling)
+        is_first = False
+    return _finished(progress, ffmpeg.version)
+
+
+def planned_windows(progress: Progress, sampling: Sampling) -> tuple[Window, ...]:
+    """The windows to compare. Empty when one of the films has no video, or is not yet known."""
+    if progress.result is None or progress.source is None:
+        return ()
+    videos = (progress.result.video, progress.source.video)
+    lengths = [video.duration_s for video in videos if video is not None]
+    if len(lengths) < 2:
+        return ()
+    full_below_s = 0.0 if progress.sampled else sampling.full_below_s
+    planned = windows(min(lengths), full_below_s, window_s=sampling.window_s, count=sampling.count)
+    rate = progress.result.video.frame_rate if progress.result.video else None
+    return tuple(_on_a_frame(window, Fraction(rate)) for window in planned) if rate else planned
+
+
+def _on_a_frame(window: Window, rate: Fraction) -> Window:
+    """Begin with a frame of the result, so that the source can be brought to the same raster."""
+    return replace(window, start_s=float(round(window.start_s * rate) / rate))
+
+
+def _is_done(progress: Progress, sampling: Sampling) -> bool:
+    if progress.result is None:
+        return False
+    if not progress.result.tracks:
+        return True  # there is nothing to hold against the source
+    if progress.source is None:
+        return False
+    return progress.windows_done >= len(planned_windows(progress, sampling))
+
+
+def _advance(bench: Workbench, progress: Progress, sampling: Sampling) -> Progress:
+    """Do the next step."""
+    bench.commands.clear()
+    if progress.result is None:
+        progress = _look_at_result(bench, progress)
+    elif progress.source is None:
+        progress = _look_at_source(bench, progress)
+    else:
+        window = planned_windows(progress, sampling)[progress.windows_done]
+        progress = _compare(bench, progress, window)
+    return replace(progress, commands=(*progress.commands, *bench.commands))
+
+
+def _look_at_result(bench: Workbench, progress: Progress) -> Progress:
+    damage = Complaints()
+    found = look(bench, Film.RESULT, damage, ends_only=progress.ends_only)
+    return replace(progress, result=found).blaming(damage)
+
+
+def _look_at_source(bench: Workbench, progress: Progress) -> Progress:
+    found = look(bench, Film.SOURCE, Complaints(), ends_only=progress.ends_only)
+    progress = replace(progress, source=found)
+    return progress if found.video else progress.noting("The original's video cannot be decoded.")
+
+
+def _compare(bench: Workbench, progress: Progress, window: Window) -> Progress:
+    assert progress.result is not None and progress.source is not None
+    found = compare(bench, progress.result, progress.source, window)
+    video = progress.result.video
+    to_end_s = video.duration_s - window.start_s if video is not None else 0.0
+    compared_s = (window.length_s or to_end_s) if found.ssims else 0.0
+    progress = replace(
+        progress,
+        windows_done=progress.windows_done + 1,
+        compared_s=progress.compared_s + compared_s,
+        score=progress.score.add(found.ssims),
+    ).blaming(found.damage)
+    if found.source_errors:
+        progress = progress.noting("The original itself does not decode without errors.")
+    return progress
+
+
+def _with_less_to_do(progress: Progress, sampling: Sampling) -> Progress:
+    """After a step that does not fit into a whole invocation.
+
+    Raises:
+        Temporary: there is nothing left to leave out.
+    """
+    if progress.result is None or progress.source is None:
+        if progress.ends_only:
+            raise Temporary("Reading the two films took too long; it will be tried again.")
+        return replace(progress, ends_only=True)
+    sampled = replace(progress, sampled=True)
+    if not progress.sampled and planned_windows(sampled, sampling) != planned_windows(
+        progress, sampling
+    ):
+        return sampled
+    start_s = planned_windows(progress, sampling)[progress.windows_done].start_s
+    skipped = replace(progress, windows_done=progress.windows_done + 1)
+    return skipped.noting(f"Comparing the film from second {start_s:.0f} on took too long.")
+
+
+def _finished(progress: Progress, measured_by: str) -> Measurement:
+    source, result = progress.source or Look(), progress.result or Look()
+    score = progress.score.score()
+    if score is None:
+        progress = progress.noting("No frame of the result could be compared.")
+    length_s = result.video.duration_s if result.video is not None else 0.0
+    return Measurement(
+        source_tracks=source.tracks,
+        result_tracks=result.tracks,
+        decode_errors=progress.decode_errors,
+        first_errors=progress.first_errors,
+        score=score,
+        coverage=round(min(1.0, progress.compared_s / length_s), 4) if length_s else 0.0,
+        measured_by=measured_by,
+        notes=progress.notes,
+        commands=progress.commands,
+    )
