@@ -87,7 +87,9 @@ class Encoder:
 
     def _search(self, source_url: str) -> list[dict[str, Any]]:
         try:
-            pages = self._client.get_paginator("search_jobs").paginate(InputFile=source_url)
+            pages = self._client.get_paginator("search_jobs").paginate(
+                InputFile=source_url, Queue=self._queue_arn
+            )
             return [job for page in pages for job in page.get("Jobs", [])]
         except ClientError as error:
             raise _translated(error) from error
