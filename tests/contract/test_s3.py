@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -1422,6 +1423,22 @@ server.serve_forever()
 """
 
 
+def half_put(client, root: Path) -> http.client.HTTPConnection:
+    """A PUT that has sent half its body, some of which is on disk."""
+    url = client.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "half"})
+    target = url.partition("://")[2]
+    connection = http.client.HTTPConnection(target.partition("/")[0], timeout=10)
+    connection.putrequest("PUT", "/" + target.partition("/")[2])
+    connection.putheader("Content-Length", str(10 * MIB))
+    connection.endheaders()
+    connection.send(FIVE_MIB)
+    deadline = time.monotonic() + 5
+    while not any(draft.stat().st_size for draft in (root / "drafts").iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return connection
+
+
 def test_killed_process_loses_nothing_it_answered(
     running: Cloud, shared_client, tmp_path: Path
 ) -> None:
@@ -1436,14 +1453,15 @@ def test_killed_process_loses_nothing_it_answered(
             region_name=REGION,
             aws_access_key_id=KEY_ID,
             aws_secret_access_key=SECRET,
+            config=Config(signature_version="s3v4"),
         )
         make_bucket(client, BUCKET)
         put(client, "k", b"film", Metadata={"a": "b"})
         upload = Multi(client)
         upload.part(1, b"part")
-        child.send_signal(signal.SIGKILL)
-    (root / "drafts" / "half-written").write_bytes(b"x")
-    (root / "blobs" / "unknown").write_bytes(b"x")
+        with closing(half_put(client, root)):
+            child.send_signal(signal.SIGKILL)
+    (root / "blobs" / "unknown").write_bytes(b"x")  # as between writing and indexing
     running.open(root)
     upload.s3 = shared_client
     assert body_of(shared_client, "k") == b"film"
