@@ -17,6 +17,7 @@ from slimreel.local.s3.settings import tag_pairs, tagging_document
 from slimreel.local.s3.store import Store, utc_now, with_tags
 
 MAX_DELETED_KEYS = 1000
+MAX_PARTS = 10_000
 
 
 def put_object(store: Store, call: Call) -> Response:
@@ -114,7 +115,7 @@ def _asked_span(call: Call, stored: StoredObject) -> Span | None:
 
 def part_number(value: str) -> int:
     """Raises S3Error: InvalidArgument unless it is 1 to 10,000."""
-    if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= 10_000:
+    if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= MAX_PARTS:
         raise invalid_argument(
             "partNumber", value, "Part number must be an integer between 1 and 10000, inclusive"
         )

@@ -21,6 +21,7 @@ from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.faults import Fault, Faults
 from slimreel.local.s3 import (
     buckets,
+    completion,
     copies,
     cors,
     lifecycle,
@@ -29,6 +30,7 @@ from slimreel.local.s3 import (
     objects,
     properties,
     settings,
+    upload_listing,
     xml,
 )
 from slimreel.local.s3.blobs import BLOCK_BYTES, Blobs
@@ -68,10 +70,10 @@ OPERATIONS: dict[str, Callable[[Store, Call], Response]] = {
     "CreateMultipartUpload": multipart.create_multipart_upload,
     "UploadPart": multipart.upload_part,
     "UploadPartCopy": multipart.upload_part_copy,
-    "CompleteMultipartUpload": multipart.complete_multipart_upload,
+    "CompleteMultipartUpload": completion.complete_multipart_upload,
     "AbortMultipartUpload": multipart.abort_multipart_upload,
-    "ListParts": multipart.list_parts,
-    "ListMultipartUploads": multipart.list_multipart_uploads,
+    "ListParts": upload_listing.list_parts,
+    "ListMultipartUploads": upload_listing.list_multipart_uploads,
 }
 
 
