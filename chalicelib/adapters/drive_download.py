@@ -56,7 +56,6 @@ def _open(
             headers={"Range": f"bytes={start}-{end_inclusive}", "Accept-Encoding": "identity"},
             stream=True,
             timeout=timeout_s,
-            allow_redirects=False,
         )
         try:
             _check(response, start, end_inclusive)

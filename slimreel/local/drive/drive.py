@@ -224,6 +224,9 @@ class Drive:
     def _answer(self, request: Request) -> Response:
         path = request.path
         if path == "/token" and request.method == "POST":
+            fault = self._faults.take("drive", "token")
+            if fault is not None and fault.status is not None:
+                raise injected(fault.status, fault.code, fault.message)
             return self.oauth.token(request)
         if path.startswith("/file/d/") and path.endswith("/view"):
             return self._view(path.removeprefix("/file/d/").removesuffix("/view"), request)
@@ -241,6 +244,8 @@ class Drive:
         method, ids = contract.find(_opened_by(path) if on_session else verb, path)
         if is_upload and not method.takes_media:
             raise Refusal(404, "notFound", "Not Found")
+        if method.operation not in self._calls:
+            raise not_modelled(method.operation)
         args = contract.read_parameters(method, query)
         check_scopes(identity, method.scopes, content=args.get("alt") == "media")
         check_scope_of_search(args)
@@ -267,14 +272,11 @@ class Drive:
     def _perform(self, call: Call, upload_id: str | None) -> Response:
         if upload_id is not None:
             return self._files.put_chunk(call, upload_id)
-        perform = self._calls.get(call.method.operation)
-        if perform is None:
-            raise not_modelled(call.method.operation)
         if call.args.get("alt", "json") == "media" and call.method.operation != "files.get":
             raise not_modelled(f"alt=media on {call.method.operation}")
         if call.args.get("alt") == "proto":
             raise not_modelled("alt=proto")
-        return perform(call)
+        return self._calls[call.method.operation](call)
 
     def _view(self, file_id: str, request: Request) -> Response:
         """Show a file in the browser: what `webViewLink` leads to here."""

@@ -227,7 +227,9 @@ class Library:
         with self.lock:
             record = self.get(file_id)
             for inner in reversed(list(self.family(record))):
-                self._hide(replace(inner, trashed=True, bin_root=inner.file_id == record.file_id))
+                is_root = inner.file_id == record.file_id
+                if is_root or not inner.trashed:  # what was in the bin before stays there later
+                    self._hide(replace(inner, trashed=True, bin_root=is_root))
 
     def untrash(self, file_id: str) -> None:
         """Take a file out of the bin, and with a folder what went there with it."""

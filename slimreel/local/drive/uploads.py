@@ -186,7 +186,7 @@ def _append(session: _Session, request: Request, start: int) -> None:
         try:
             while block := request.stream.read(_BLOCK_BYTES):
                 file.write(block)
-        except ClientDisconnected:
+        except (ClientDisconnected, ConnectionError):
             file.truncate(file.tell() - file.tell() % CHUNK_BYTES)
         file.flush()
     session.received_bytes = max(session.received_bytes, session.path.stat().st_size)
