@@ -249,6 +249,7 @@ class MediaConvert:
         with self._schedule.lock:
             queue = self._queues.create(call.values, self._clock())
             self._tags[queue.arn] = dict(call.values.get("tags") or {})
+            self._schedule.wake()
             return {"queue": self._queue_wire(queue)}
 
     def _queue_wire(self, queue: queues.Queue) -> dict[str, Any]:
