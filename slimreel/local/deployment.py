@@ -92,6 +92,9 @@ def deployed(
 
 def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
     """Make the folder, the base, the secrets and every resource of the template."""
+    inbox = cloud.drive_root / INBOX
+    inbox.mkdir(parents=True, exist_ok=True)
+    cloud.drive.scan()
     folder_id = cloud.drive.folder_id(INBOX)
     base_id = cloud.airtable.create_base("Slimreel")
     airtable.setup(
@@ -121,7 +124,7 @@ def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
         cloud=cloud,
         stack=stack,
         inbox_folder_id=folder_id,
-        inbox=cloud.drive_root / INBOX,
+        inbox=inbox,
         base_id=base_id,
     )
     deployment.invoke("renew_channel")

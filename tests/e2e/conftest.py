@@ -1,0 +1,105 @@
+"""One stand-in cloud with Slimreel deployed on it, for every end-to-end test of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from pyairtable import Api
+from pyairtable.formulas import match
+
+from chalicelib.domain import keys
+from chalicelib.domain.drive import Candidate, candidate
+from chalicelib.domain.job import Job
+from slimreel.local.deployment import Deployment, deployed
+
+T = TypeVar("T")
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+#: Generous: the machine may be busy. A test that waits this long has failed.
+WAIT_S = 90.0
+
+
+@dataclass
+class Studio:
+    """What a person at the studio does and sees."""
+
+    deployment: Deployment
+
+    def drop(self, path: Path, *, name: str | None = None, **options: Any) -> str:
+        """Upload a file to the inbox through Drive's own bookkeeping; returns its Drive id."""
+        drive = self.deployment.cloud.drive
+        folder_id = self.deployment.inbox_folder_id
+        return str(drive.add_file(folder_id, name or path.name, path, **options))
+
+    def job_id(self, file_id: str) -> str:
+        found = candidate(self.deployment.drive.get(file_id), self.deployment.inbox_folder_id)
+        assert isinstance(found, Candidate), found
+        return keys.job_id("compress", file_id, found.version_key)
+
+    def job(self, job_id: str) -> Job | None:
+        return self.deployment.records.get(job_id)
+
+    def finished(self, job_id: str) -> Job:
+        """The job once it is closed, its row written and its execution over."""
+
+        def closed() -> Job | None:
+            job = self.job(job_id)
+            if job is None or job.status.is_open or job.synced_version < job.row_version:
+                return None
+            name = keys.execution_name(job.job_id, job.run)
+            over = self.deployment.flows.status(job.workflow, name) != "RUNNING"
+            return job if over and job.notices_sent else None
+
+        return until(closed, f"job {job_id} to end; it is {self.job(job_id)}")
+
+    def row(self, job_id: str) -> dict[str, Any]:
+        cloud = self.deployment.cloud
+        api = Api(cloud.airtable_token, endpoint_url=cloud.endpoint_url, timeout=(3, 10))
+        table = api.table(self.deployment.base_id, "Videos")
+        rows = table.all(formula=match({"Job ID": job_id}))
+        assert len(rows) == 1, rows
+        return dict(rows[0]["fields"])
+
+    def emails(self, job_id: str) -> list[EmailMessage]:
+        messages = self.deployment.cloud.mailbox.messages()
+        return [message for message in messages if job_id in message.get_content()]
+
+    def published(self, job: Job) -> Path:
+        assert job.published_key is not None
+        bucket = self.deployment.stack.resources["CompressedBucket"]
+        return Path(self.deployment.cloud.s3.object_path(bucket, job.published_key))
+
+    def temp_keys(self, job_id: str) -> list[str]:
+        answer = self.deployment.cloud.client("s3").list_objects_v2(
+            Bucket=self.deployment.stack.resources["TempBucket"], Prefix=f"jobs/{job_id}/"
+        )
+        return [item["Key"] for item in answer.get("Contents", [])]
+
+
+def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
+    """Wait for something to become true."""
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {wait_s:.0f} s for {what}")
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    data_dir = tmp_path_factory.mktemp("cloud")
+    with deployed(data_dir, PROJECT_DIR) as deployment:
+        yield Studio(deployment)
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(studio: Studio) -> Iterator[None]:
+    yield
+    studio.deployment.cloud.faults.clear()
