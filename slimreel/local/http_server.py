@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
@@ -46,13 +46,14 @@ class _Body(io.RawIOBase):
         return len(data)
 
 
-class Handler(MotoRequestHandler):
+class Handler(MotoRequestHandler):  # type: ignore[misc] # moto ships no types
     """One connection: requests are answered in turn until either side closes it."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 64 * 1024  # headers and a small body leave in one packet
     server: Server
+    close_connection: bool
 
     def handle_expect_100(self) -> bool:
         # `Expect: 100-continue` is answered in `run_wsgi`.
@@ -93,7 +94,7 @@ class Handler(MotoRequestHandler):
             started[:] = [status, headers]
             return lambda data: self.wfile.write(data)
 
-        parts = cast(Iterable[bytes], self.server.app(environ, start_response))
+        parts = self.server.app(environ, start_response)
         try:
             self._send(started, parts)
         finally:

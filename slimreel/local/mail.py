@@ -87,7 +87,7 @@ class Mailbox:
         mail["Subject"] = subject or DEFAULT_SUBJECT
         mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = make_msgid(domain="sns.amazonaws.com")
-        mail.set_content(body + _footer(unsubscribe_url, recipient))
+        mail.set_content(body + _footer(unsubscribe_url))
         with self._lock:
             self._sequence += 1
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
@@ -169,13 +169,12 @@ def _for_protocol(message: str, protocol: str, structure: str | None) -> str:
     return str(texts.get(protocol, texts["default"]))
 
 
-def _footer(unsubscribe_url: str, recipient: str) -> str:
+def _footer(unsubscribe_url: str) -> str:
     return (
         "\n\n--\nIf you wish to stop receiving notifications from this topic, please click or "
         f"visit the link below to unsubscribe:\n{unsubscribe_url}\n\nPlease do not reply directly "
         "to this email. If you have any questions or comments regarding this email, please "
-        f"contact us at https://aws.amazon.com/support\n(This copy is for {recipient}, kept on "
-        "this machine; nothing was sent.)\n"
+        "contact us at https://aws.amazon.com/support\n"
     )
 
 

@@ -19,6 +19,7 @@ with `max_rss_bytes`.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -96,32 +97,37 @@ def serve(control: socket.socket) -> None:
         except ModuleNotFoundError as missing:
             print(f"not preloaded: {missing}", file=sys.stderr)
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
-    send(control, {"ready": True})
     children: set[int] = set()
-    while True:
-        header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
-        if not header:
-            break
-        rest = _exactly(control, struct.unpack(">I", header)[0])
-        if rest is None:
-            break
-        request = json.loads(rest)
-        if "spawn" in request:
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _become_environment(request["spawn"], *descriptors)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            children.add(pid)
-            send(control, {"pid": pid})
-        else:
-            _, status = os.waitpid(request["reap"], 0)
-            children.discard(request["reap"])
-            send(control, {"status": status})
+    with contextlib.suppress(ConnectionError):  # as good as an end of file
+        send(control, {"ready": True})
+        while _serve_one(control, children):
+            pass
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def _serve_one(control: socket.socket, children: set[int]) -> bool:
+    """Answer one request of the parent; False when it has hung up."""
+    header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
+    rest = _exactly(control, struct.unpack(">I", header)[0]) if header else None
+    if rest is None:
+        return False
+    request = json.loads(rest)
+    if "spawn" in request:
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _become_environment(request["spawn"], *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        children.add(pid)
+        send(control, {"pid": pid})
+    else:
+        _, status = os.waitpid(request["reap"], 0)
+        children.discard(request["reap"])
+        send(control, {"status": status})
+    return True
 
 
 # --- one execution environment ---------------------------------------------------------------

@@ -1,0 +1,258 @@
+"""The stand-in cloud, composed: everything Slimreel needs of others, behind one endpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from werkzeug.wrappers import Request, Response
+
+from slimreel.local import REGION
+from slimreel.local.awslambda import AwsLambda
+from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S
+from slimreel.local.dispatch import Dispatcher
+from slimreel.local.dispatch.deliver import Deliver
+from slimreel.local.faults import Faults
+from slimreel.local.front import Front
+from slimreel.local.gateway import Gateway
+from slimreel.local.http_server import Server
+from slimreel.local.mail import Mailbox
+from slimreel.local.moto_app import Moto
+from slimreel.local.queues import Queues
+from slimreel.local.stepfunctions import patch_interpreter
+
+if TYPE_CHECKING:
+    from slimreel.local.airtable import Airtable
+    from slimreel.local.drive import Drive
+    from slimreel.local.mediaconvert import MediaConvert
+    from slimreel.local.s3 import S3
+
+_one_at_a_time = threading.Lock()  # moto keeps its state in module globals
+
+
+class Cloud:
+    """Every stand-in on one port, for one data directory. A context manager.
+
+    Only one may run in a process. `data_dir` holds what lasts (`s3/`, `drive/`, `mail/`,
+    `airtable.sqlite`, `drive.sqlite`) and `logs/<function>.log`.
+
+    Attributes:
+        endpoint_url: where everything answers; what `AWS_ENDPOINT_URL` is set to.
+        faults: what tests switch on to go wrong.
+        requests: calls seen so far by (service, operation); see `Front`.
+        drive_root: the folder that is somebody's Drive.
+        airtable_token: opens the Airtable stand-in.
+    """
+
+    endpoint_url: str
+    moto: Moto
+    front: Front
+    s3: S3
+    mediaconvert: MediaConvert
+    drive: Drive
+    airtable: Airtable
+    awslambda: AwsLambda
+    dispatcher: Dispatcher
+    gateway: Gateway
+    mailbox: Mailbox
+
+    def __init__(
+        self,
+        data_dir: Path,
+        project_dir: Path,
+        *,
+        port: int = 0,
+        encoder_concurrency: int = 1,
+        async_retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+    ) -> None:
+        """
+        Args:
+            data_dir: made when missing.
+            project_dir: the checkout whose `app.py` the functions run.
+            port: 0 takes any free one.
+            encoder_concurrency: MediaConvert jobs encoded at the same time.
+            async_retry_delays_s: pauses before Lambda tries an event again.
+        """
+        self.faults = Faults()
+        self.data_dir = data_dir.resolve()
+        self.project_dir = project_dir.resolve()
+        self.drive_root = self.data_dir / "drive"
+        self.airtable_token = "patLocal0000000.0000000000000000000000000000000000000000"
+        self._port = port
+        self._encoder_concurrency = encoder_concurrency
+        self._async_retry_delays_s = async_retry_delays_s
+        self._clients: dict[str, Any] = {}
+        self._clients_lock = threading.Lock()
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Cloud:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def requests(self) -> dict[tuple[str, str], int]:
+        return dict(self.front.requests)
+
+    def start(self) -> None:
+        """
+        Raises:
+            RuntimeError: another cloud runs in this process.
+            OSError: the port is taken.
+        """
+        if not _one_at_a_time.acquire(blocking=False):
+            raise RuntimeError("Another stand-in cloud runs in this process; close it first.")
+        self._closing.callback(_one_at_a_time.release)
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop every thread and process; what is on disk stays."""
+        self._closing.close()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud, shared and thread-safe."""
+        with self._clients_lock:
+            if service not in self._clients:
+                self._clients[service] = boto3.Session().client(service, **self._aws())
+            return self._clients[service]
+
+    def resource(self, service: str) -> Any:
+        """A boto3 resource of this cloud; make one for each thread."""
+        with self._clients_lock:
+            return boto3.Session().resource(service, **self._aws())
+
+    def _aws(self) -> dict[str, Any]:
+        # `Config` says the retries, so that the developer's own AWS profile cannot.
+        return {
+            "region_name": REGION,
+            "endpoint_url": self.endpoint_url,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",
+            "config": Config(
+                retries={"total_max_attempts": 3, "mode": "standard"}, max_pool_connections=50
+            ),
+        }
+
+    def _start(self) -> None:
+        """Stand-ins from the bottom up; closing goes the other way round."""
+        defer = self._closing.callback
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._quieten_interpreter()
+        self.moto = Moto()
+        defer(self.moto.close)
+        self.front = Front(moto=self.moto, faults=self.faults)
+        server = Server(self.front, port=self._port)
+        defer(server.stop)
+        self.endpoint_url = f"http://127.0.0.1:{server.port}"
+        defer(self._close_clients)
+        queues = Queues(self.moto, self.front)
+        defer(queues.close)
+        self.mailbox = Mailbox(self.data_dir / "mail", endpoint_url=self.endpoint_url)
+        defer(self.mailbox.close)
+        self._start_lambda(queues)
+        self._start_others()
+        self._route()
+        server.start()
+        interpreter = patch_interpreter(self.dispatcher.put_event, endpoint_url=self.endpoint_url)
+        # Last in, first out: functions end before what they call, and nothing new is
+        # dispatched while the rest goes down.
+        defer(self.awslambda.close)
+        defer(interpreter.restore)
+        self.dispatcher.start()
+        defer(self.dispatcher.close, wake=queues.close)
+        self.drive.start_watching()
+
+    def _start_lambda(self, queues: Queues) -> None:
+        deliver = Deliver(self.client)
+        self.awslambda = AwsLambda(
+            project_dir=self.project_dir,
+            data_dir=self.data_dir,
+            endpoint_url=self.endpoint_url,
+            faults=self.faults,
+            deliver=deliver,
+            retry_delays_s=self._async_retry_delays_s,
+            queue_visibility_s=queues.visibility_s,
+        )
+        self._closing.callback(self.awslambda.close)
+        self.gateway = Gateway(self.awslambda)
+        self.dispatcher = Dispatcher(
+            moto=self.moto,
+            front=self.front,
+            awslambda=self.awslambda,
+            client=self.client,
+            deliver=deliver,
+            faults=self.faults,
+        )
+
+    def _start_others(self) -> None:
+        # Imported here: a test of one part need not load the others.
+        from slimreel.local.airtable import Airtable
+        from slimreel.local.drive import Drive
+        from slimreel.local.mediaconvert import MediaConvert
+        from slimreel.local.s3 import S3
+
+        self.s3 = S3(self.data_dir / "s3", faults=self.faults)
+        self._closing.callback(self.s3.close)
+        self.mediaconvert = MediaConvert(
+            store=self.s3,
+            emit=self.dispatcher.put_event,
+            work_dir=self.data_dir / "mediaconvert",
+            faults=self.faults,
+            concurrent_jobs=self._encoder_concurrency,
+        )
+        self._closing.callback(self.mediaconvert.close)
+        self.drive_root.mkdir(exist_ok=True)
+        self.drive = Drive(
+            self.drive_root,
+            self.data_dir / "drive.sqlite",
+            faults=self.faults,
+            base_url=self.endpoint_url,
+        )
+        self._closing.callback(self.drive.close)
+        self.airtable = Airtable(
+            self.data_dir / "airtable.sqlite", faults=self.faults, tokens=self.airtable_token
+        )
+        self._closing.callback(self.airtable.close)
+
+    def _route(self) -> None:
+        front = self.front
+        front.route_service("s3", self.s3.handle)
+        front.route_service("mediaconvert", self.mediaconvert.handle)
+        front.route_service("lambda", self.awslambda.handle)
+        for prefix in ("/drive/v3", "/upload/drive/v3", "/token", "/file/d"):
+            front.route_path(prefix, self.drive.handle)
+        front.route_path("/v0", self.airtable.handle)
+        front.route_path("/airtable", self.airtable.grid)
+        front.route_path("/mail", self.mailbox.handle)
+        front.route_path("/api", self.gateway.handle)
+        front.route_path("/unsubscribe.html", _unsubscribe)
+
+    def _quieten_interpreter(self) -> None:
+        """moto logs each failing state as an error; failing is a state's good right."""
+        logger = logging.getLogger("moto.stepfunctions.parser")
+        self._closing.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
+
+    def _close_clients(self) -> None:
+        with self._clients_lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+
+def _unsubscribe(_: Request) -> Response:
+    message = "In AWS this link ends the subscription. Nothing is sent from this machine."
+    return Response(json.dumps({"message": message}), mimetype="application/json")
