@@ -12,19 +12,24 @@ from enum import StrEnum
 
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
 from chalicelib.domain.preset import Preset
+from chalicelib.domain.text import human_size
 from chalicelib.domain.workflow import Workflow
 
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/supported-output-resolution-maximums-by-codec.html
 MAX_LONG_SIDE_PX, MAX_SHORT_SIDE_PX = 4096, 2160
 MIN_SIDE_PX = 32
 MAX_QVBR_LEVEL = 10
+#: What `MaxBitrate` takes.
+#: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html (H264Settings)
+MIN_BITRATE_BPS, MAX_BITRATE_BPS = 1_000, 1_152_000_000
 #: The short side is never made smaller than this.
 SHORT_SIDE_FLOOR_PX = 720
 #: Below this many bits per pixel and frame a re-encode cannot save anything worth having: an
 #: already starved H.264 stream of 1080p30 at this rate has 0.6 Mbit/s.
 EFFICIENT_BITS_PER_PIXEL = 0.01
-#: AAC tracks that MP4 can carry over untouched.
-#: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html (AudioCodec PASSTHROUGH)
+#: Tracks that MP4 can carry over untouched.
+#: Source: AudioCodec PASSTHROUGH in
+#: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html
 PASSTHROUGH_CODECS = ("AAC",)
 #: channels: (coding mode, bitrate). Source: the AAC table of
 #: https://docs.aws.amazon.com/mediaconvert/latest/ug/aac-support.html; the rates are generous ones.
@@ -34,6 +39,10 @@ AAC_MODES = {
     6: ("CODING_MODE_5_1", 512_000),
 }
 AAC_RATES_HZ = (44_100, 48_000)
+#: Where the encoder reads how to turn the picture, and colour samplings it can turn.
+#: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/auto-rotate.html
+TURNING_CONTAINERS = ("mp4", "quicktime")
+UNTURNABLE_CHROMA = "4:4:4"
 
 
 class Route(StrEnum):
@@ -55,7 +64,11 @@ class AudioPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be done and why. `reasons` are sentences, the most important first."""
+    """What will be done and why. `reasons` are sentences, the most important first.
+
+    `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
+    or a cap that the preset fixes.
+    """
 
     route: Route
     preset: str
@@ -63,6 +76,7 @@ class Plan:
     losses: tuple[str, ...] = ()
     qvbr_level: int | None = None
     max_bitrate_bps: int | None = None
+    bitrate_ceiling_bps: int | None = None
     tuning: str | None = None
     width: int | None = None
     height: int | None = None
@@ -88,7 +102,8 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
     width, height = output_size(video, preset)
     scaled = (width, height) != (video.display_width, video.display_height)
-    max_bitrate = _max_bitrate_bps(facts, preset, width, height)
+    source_bps = _source_bps(facts, video)
+    max_bitrate = min(_preset_cap_bps(video, preset, width, height), source_bps)
     return Plan(
         route=Route.ENCODE,
         preset=preset.name,
@@ -96,6 +111,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         losses=tuple(_losses(facts, video)),
         qvbr_level=preset.qvbr_level,
         max_bitrate_bps=max_bitrate,
+        bitrate_ceiling_bps=max_bitrate if preset.max_bitrate_fixed else source_bps,
         tuning=preset.tuning,
         width=width,
         height=height,
@@ -112,7 +128,8 @@ def raised(plan: Plan, why: str) -> Plan | None:
     if plan.qvbr_level is None or plan.qvbr_level >= MAX_QVBR_LEVEL:
         return None
     level = plan.qvbr_level + 1
-    cap = int((plan.max_bitrate_bps or 0) * 1.5)
+    ceiling = plan.bitrate_ceiling_bps or MAX_BITRATE_BPS
+    cap = min(int((plan.max_bitrate_bps or MAX_BITRATE_BPS) * 1.5), ceiling)
     return replace(
         plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}",)
     )
@@ -152,17 +169,25 @@ def _refusal(facts: MediaFacts) -> str | None:
 def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) -> str | None:
     if facts.size_bytes < workflow.compress_above_bytes:
         return (
-            f"Smaller than {_gb(workflow.compress_above_bytes)}, the size above which "
+            f"Smaller than {human_size(workflow.compress_above_bytes)}, the size above which "
             "this workflow compresses."
         )
     if min(video.width, video.height) < MIN_SIDE_PX:
         return f"The picture is {video.width}x{video.height}; the encoder needs 32x32 or more."
-    if video.hdr:
+    if _would_be_too_low(video):
         return (
-            f"The video is {video.hdr} (high dynamic range), which 8-bit H.264 would wash out."
+            f"The picture is {video.width}x{video.height}; shrunk to the {MAX_LONG_SIDE_PX} pixels "
+            "the encoder allows, it would lose too much detail."
         )
+    if video.hdr:
+        return f"The video is {video.hdr} (high dynamic range), which 8-bit H.264 would wash out."
     if video.interlaced:
         return "The video is interlaced; compressing it would change how motion looks."
+    if video.rotation_deg and not _can_be_turned(facts, video):
+        return (
+            f"The video is to be turned by {video.rotation_deg}° when it plays, which the encoder "
+            "cannot do with this kind of file; it would come out the wrong way up."
+        )
     if facts.video_tracks > 1:
         return f"The file holds {facts.video_tracks} video tracks and only one would survive."
     for track in facts.audio:
@@ -171,9 +196,27 @@ def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) ->
                 f"Audio track {track.number} has {track.channels or 'an unknown number of'} "
                 "channels, which AAC in MP4 cannot keep as they are."
             )
-    if _bits_per_pixel(facts, video) < EFFICIENT_BITS_PER_PIXEL:
+    starved = _bits_per_pixel(facts, video) < EFFICIENT_BITS_PER_PIXEL
+    if starved or _source_bps(facts, video) < MIN_BITRATE_BPS:
         return "The video is already compressed as far as it goes; another pass would not pay."
     return None
+
+
+def _would_be_too_low(video: VideoTrack) -> bool:
+    """Whether fitting its long side would push its short side below the floor."""
+    short, long = sorted((video.width, video.height))
+    return (
+        long > MAX_LONG_SIDE_PX
+        and short * MAX_LONG_SIDE_PX < min(short, SHORT_SIDE_FLOOR_PX) * long
+    )
+
+
+def _can_be_turned(facts: MediaFacts, video: VideoTrack) -> bool:
+    return (
+        video.rotation_deg in (90, 180, 270)
+        and facts.container in TURNING_CONTAINERS
+        and video.chroma != UNTURNABLE_CHROMA
+    )
 
 
 def _bits_per_pixel(facts: MediaFacts, video: VideoTrack) -> float:
@@ -182,21 +225,22 @@ def _bits_per_pixel(facts: MediaFacts, video: VideoTrack) -> float:
     return bitrate_bps / (video.width * video.height * (video.frame_rate or 30))
 
 
-def _max_bitrate_bps(facts: MediaFacts, preset: Preset, width: int, height: int) -> int:
-    """The cap for this picture size and frame rate, and never more than the source has.
+def _source_bps(facts: MediaFacts, video: VideoTrack) -> int:
+    duration_s = video.duration_s or facts.duration_s or 1.0
+    return int(min(video.bitrate_bps or facts.size_bytes * 8 / duration_s, MAX_BITRATE_BPS))
+
+
+def _preset_cap_bps(video: VideoTrack, preset: Preset, width: int, height: int) -> int:
+    """The preset's cap for this picture size and frame rate.
 
     Source: bitrate grows with about the 0.75th power of the pixel rate at equal quality
     (Ben Waggoner's rule of thumb, "Compression for Great Video and Audio").
     """
-    cap = float(preset.max_bitrate_1080p30_bps)
-    video = facts.video
-    assert video is not None
-    if not preset.max_bitrate_fixed:
-        pixel_rate = width * height * (video.frame_rate or 30)
-        cap *= (pixel_rate / (1920 * 1080 * 30)) ** 0.75
-    duration_s = video.duration_s or facts.duration_s or 1.0
-    source_bps = video.bitrate_bps or facts.size_bytes * 8 / duration_s
-    return int(max(100_000, min(cap, source_bps)))
+    if preset.max_bitrate_fixed:
+        return preset.max_bitrate_1080p30_bps
+    pixel_rate = width * height * (video.frame_rate or 30)
+    cap = preset.max_bitrate_1080p30_bps * (pixel_rate / (1920 * 1080 * 30)) ** 0.75
+    return int(max(100_000, cap))
 
 
 def _audio_plan(track: AudioTrack) -> AudioPlan:
@@ -217,7 +261,12 @@ def _why(
     video: VideoTrack, preset: Preset, width: int, height: int, max_bitrate_bps: int
 ) -> Iterator[str]:
     yield f"H.264 at QVBR level {preset.qvbr_level}, preset “{preset.name}”: {preset.about}"
-    yield f"At most {max_bitrate_bps / 1e6:.1f} Mbit/s, scaled to picture size and frame rate."
+    if max_bitrate_bps < _preset_cap_bps(video, preset, width, height):
+        yield f"At most {_rate(max_bitrate_bps)}, which is what the original has."
+    elif preset.max_bitrate_fixed:
+        yield f"At most {_rate(max_bitrate_bps)}, as the preset says."
+    else:
+        yield f"At most {_rate(max_bitrate_bps)}, scaled to picture size and frame rate."
     if video.rotation_deg:
         yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
     if (width, height) == (video.display_width, video.display_height):
@@ -234,9 +283,21 @@ def _losses(facts: MediaFacts, video: VideoTrack) -> Iterator[str]:
         yield f"{video.bit_depth}-bit colour becomes 8-bit."
     if video.chroma and video.chroma not in ("4:2:0", "420", "yuv420"):
         yield f"{video.chroma} colour sampling becomes 4:2:0."
+    for track in facts.audio:
+        planned_hz = _audio_plan(track).sample_rate_hz
+        if planned_hz and track.sample_rate_hz and planned_hz < track.sample_rate_hz:
+            yield (
+                f"Audio track {track.number} goes from {track.sample_rate_hz / 1000:g} kHz "
+                f"to {planned_hz / 1000:g} kHz."
+            )
     if facts.data_tracks:
-        yield f"{facts.data_tracks} data or subtitle track(s) cannot be carried by the encoder."
+        plural = "s" if facts.data_tracks > 1 else ""
+        yield (
+            f"{facts.data_tracks} data or subtitle track{plural} cannot be carried by the encoder."
+        )
 
 
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+def _rate(bitrate_bps: int) -> str:
+    if bitrate_bps < 1_000_000:
+        return f"{bitrate_bps / 1e3:.0f} kbit/s"
+    return f"{bitrate_bps / 1e6:.1f} Mbit/s"
