@@ -8,6 +8,7 @@ import pytest
 
 from slimreel.local.mediaconvert import boxes, codecs, events, metrics, model, qvbr, validate
 from slimreel.local.mediaconvert.job import Job, new_id
+from slimreel.local.mediaconvert.source import Source, Video
 
 THIRDS = [level + third / 3 for level in range(1, 11) for third in range(3)] + [11.0]
 
@@ -184,8 +185,6 @@ def test_progress_never_goes_back():
 
 
 def test_frame_rates_of_events_are_plain_numbers():
-    from slimreel.local.mediaconvert.source import Source, Video
-
     video = Video(
         index=0, codec="h264", fourcc="avc1", profile="High", level=40, width=1920, height=1080,
         pix_fmt="yuv420p", bit_depth=8, chroma="4:2:0", sar=Fraction(1), rotation=0,

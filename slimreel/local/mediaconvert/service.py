@@ -406,5 +406,4 @@ def _cut(response: Response, at_byte: int) -> Response:
     cut = Response(iter([whole[:at_byte]]), status=response.status_code)
     cut.headers = response.headers
     cut.headers["Content-Length"] = str(len(whole))
-    cut.headers["Connection"] = "close"
     return cut
