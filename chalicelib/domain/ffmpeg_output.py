@@ -152,6 +152,8 @@ class StreamPackets:
     Attributes:
         first, end: earliest and latest moment presented, in seconds as the file counts them.
         durations: how many packets last how many ticks.
+        is_guessed: some packets do not say when they are presented, so when they are decoded was
+            taken for it; a few frames off where frames are reordered.
     """
 
     kind: str = ""
@@ -162,6 +164,7 @@ class StreamPackets:
     last_start_ticks: int = 0
     last_duration_ticks: int = 0
     packets: int = 0
+    is_guessed: bool = False
     durations: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -208,6 +211,7 @@ class StreamPackets:
         self.last_start_ticks = later.last_start_ticks
         self.last_duration_ticks = later.last_duration_ticks
         self.packets += later.packets
+        self.is_guessed = self.is_guessed or later.is_guessed
         self.durations += later.durations
 
 
@@ -237,10 +241,18 @@ class PacketTimes:
             stream = self.streams.get(int(packet[1]))
             flags = _FLAGS.search(line, packet.end())
             hidden = flags is not None and int(flags[1], 16) & _DISCARD
-            # AVI has no presentation times; there, the order of decoding is all one can go by.
-            start = _ticks(packet[3]) if _ticks(packet[3]) is not None else _ticks(packet[2])
-            if stream is not None and start is not None and not hidden:
-                stream.add(start, int(packet[4]))
+            if stream is not None and not hidden:
+                self._packet(stream, _ticks(packet[2]), _ticks(packet[3]), int(packet[4]))
+
+    def _packet(
+        self, stream: StreamPackets, decoded: int | None, shown: int | None, duration: int
+    ) -> None:
+        """AVI knows few presentation times; the order of decoding is then all there is."""
+        if shown is None:
+            stream.is_guessed = True
+        start = decoded if shown is None else shown
+        if start is not None:
+            stream.add(start, duration)
 
     def _header(self, line: str) -> None:
         found = _HEADER.match(line)

@@ -46,8 +46,8 @@ class Comparison:
 def compare(bench: Workbench, result: Look, source: Look, window: Window) -> Comparison:
     """Decode both films side by side and score the result's frames.
 
-    ffmpeg does not say which of its inputs it complains about. When it does complain, the result
-    is decoded once more by itself.
+    ffmpeg does not say which of its inputs it complains about. When it does complain, or frames are
+    missing, the result is decoded once more by itself.
 
     Raises:
         Temporary: a film could not be reached.
@@ -63,13 +63,39 @@ def compare(bench: Workbench, result: Look, source: Look, window: Window) -> Com
 
     bench.run_counting(comparison_arguments(bench, result, source, window), both, keep)
     damage = Complaints()
-    if both.errors:
-        opened = bench.reading(Film.RESULT, *_stretch(result, window, 0.0, 0.0))
-        bench.run_counting([*opened, "-map", "0:V:0", "-f", "null", "-"], damage)
-    _complain_about_missing_frames(damage, result, window, len(ssims), errors=both.errors)
+    expected = _expected_frames(result, window)
+    if both.errors or (expected is not None and len(ssims) < expected):
+        _decode_result(bench, result, window, damage, expected)
     return Comparison(
-        ssims=tuple(ssims), damage=damage, source_errors=max(0, both.errors - damage.errors)
+        # What is shown after the result's last frame is compared with that frame; not counted.
+        ssims=tuple(ssims[:expected]),
+        damage=damage,
+        source_errors=max(0, both.errors - damage.errors),
     )
+
+
+def _decode_result(
+    bench: Workbench, result: Look, window: Window, damage: Complaints, expected: int | None
+) -> None:
+    """Frames that vanish without a word are damage too. One may: the last, cut by an edit list."""
+    frames = 0
+
+    def count(line: str) -> None:
+        nonlocal frames
+        frames += not line.startswith("#")
+
+    opened = bench.reading(Film.RESULT, *_stretch(result, window, 0.0, 0.0))
+    # A wrapped frame is a reference to one, so nothing is copied or summed up.
+    listing = ["-c:v", "wrapped_avframe", "-fps_mode", "passthrough", "-f", "framecrc", "-"]
+    bench.run_counting([*opened, "-map", "0:V:0", *listing], damage, count)
+    if expected is not None and frames < expected - 1 and not damage.errors:
+        damage.feed(f"[error] only {frames} of {expected} frames could be decoded")
+
+
+def _expected_frames(result: Look, window: Window) -> int | None:
+    """Frames of the whole film; None for a part, where nobody has counted."""
+    is_whole = window.start_s == 0 and window.length_s is None
+    return result.video.frames if is_whole and result.video is not None else None
 
 
 def comparison_arguments(bench: Workbench, result: Look, source: Look, window: Window) -> list[str]:
@@ -122,13 +148,3 @@ def _graph(result: Look, source: Look, window: Window) -> str:
 
 def _from_zero(look: Look, window: Window) -> str:
     return f"setpts=PTS-({look.video_start_s + window.start_s:.6f})/TB"
-
-
-def _complain_about_missing_frames(
-    damage: Complaints, result: Look, window: Window, scored: int, *, errors: int
-) -> None:
-    """Frames that vanish without a word are damage too. One may: the last, cut by an edit list."""
-    frames = result.video.frames if result.video is not None else None
-    is_whole = window.start_s == 0 and window.length_s is None
-    if is_whole and frames is not None and not errors and scored < frames - 1:
-        damage.feed(f"[error] only {scored} of {frames} frames could be decoded")

@@ -7,7 +7,7 @@ have had their effect; and so all of a result's audio is known to decode.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import (
@@ -67,7 +67,11 @@ def look(bench: Workbench, film: Film, complaints: Complaints, *, ends_only: boo
         return Look()
     whole = bench.clip(film).size_bytes <= WHOLE_READ_BYTES and not ends_only
     times, is_complete = _times(bench, film, probe, complaints, whole=whole)
-    return _look_of(probe, times, is_complete=is_complete)
+    found = _look_of(probe, times, is_complete=is_complete)
+    if any(stream.is_guessed for stream in times.of("video")):
+        first_s = _first_frame_s(bench, film)
+        return found if first_s is None else replace(found, video_start_s=first_s)
+    return found
 
 
 def _probe(bench: Workbench, film: Film, complaints: Complaints) -> Probe:
@@ -129,6 +133,15 @@ def _list_packets(
         times.streams.clear()
         arguments = [*opened, "-map", "0:a?", "-c:a", "copy", *listing]
         bench.run_counting(arguments, Complaints(), times.feed)
+
+
+def _first_frame_s(bench: Workbench, film: Film) -> float | None:
+    """Time stamp of the first frame as the decoder gives it; None when it gives none."""
+    times = PacketTimes()
+    opened = ["-copyts", *bench.reading(film, "-t", f"{_HEAD_S:g}"), "-map", "0:V:0"]
+    listing = ["-frames:v", "1", "-c:v", "wrapped_avframe", "-fps_mode", "passthrough"]
+    bench.run_counting([*opened, *listing, "-f", "framecrc", "-"], Complaints(), times.feed)
+    return next((stream.first_s for stream in times.of("video")), None)
 
 
 def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool) -> Look:

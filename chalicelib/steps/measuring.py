@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from chalicelib.adapters.ffmpeg import Ffmpeg, ToolTimedOut
@@ -132,8 +133,12 @@ def planned_windows(progress: Progress, sampling: Sampling) -> tuple[Window, ...
 
 
 def _on_a_frame(window: Window, rate: Fraction) -> Window:
-    """Begin with a frame of the result, so that the source can be brought to the same raster."""
-    return replace(window, start_s=float(round(window.start_s * rate) / rate))
+    """From a frame of the result to another, so that the source can be brought to its raster."""
+    length_s = window.length_s
+    return Window(
+        start_s=float(round(window.start_s * rate) / rate),
+        length_s=None if length_s is None else float(ceil(length_s * rate) / rate),
+    )
 
 
 def _is_done(progress: Progress, sampling: Sampling) -> bool:
