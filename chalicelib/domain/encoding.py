@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib.domain.plan import AudioPlan, Plan
 
 #: What `CustomLanguageCode` takes, less the codes that name no single language.
-_LANGUAGE = re.compile(r"^(?!und|mul|zxx|mis)[a-z]{3}$")
+_LANGUAGE = re.compile(r"(?!und|mul|zxx|mis)[a-z]{3}")
 
 
 def job_settings(
@@ -94,7 +94,7 @@ def _audio(audio: AudioPlan) -> dict[str, Any]:
         "LanguageCodeControl": "FOLLOW_INPUT",
         "CodecSettings": _audio_codec(audio),
     }
-    if audio.language and _LANGUAGE.match(audio.language):
+    if audio.language and _LANGUAGE.fullmatch(audio.language):
         description["CustomLanguageCode"] = audio.language
     return description
 
