@@ -127,7 +127,7 @@ def _started(deployment: Deployment, job_id: str) -> Job:
         if job := deployment.records.get(job_id):
             return job
         time.sleep(POLL_S)
-    raise DemoFailed(f"No job started. The functions' logs are in {deployment.cloud.logs_dir}.")
+    raise DemoFailed(f"No job started. The functions' logs are in {deployment.logs_dir}.")
 
 
 def _known(deployment: Deployment, job_id: str) -> Job:
@@ -193,8 +193,7 @@ def _row(deployment: Deployment, job: Job) -> dict[str, Any] | None:
 
 
 def _email(deployment: Deployment, job: Job) -> Email | None:
-    for message in deployment.cloud.mailbox.messages():
-        body = message.get_content()
-        if job.job_id in body:
-            return Email(subject=str(message["Subject"]), to=str(message["To"]), body=body)
+    for mail in deployment.cloud.mailbox.mails():
+        if job.job_id in mail.body:
+            return Email(subject=mail.subject, to=mail.recipient, body=mail.body)
     return None

@@ -151,7 +151,7 @@ def report(
 def step_times(job: Job) -> Iterator[StepTime]:
     """Each step's time, in order; a step that ran twice is there twice."""
     ends = [moment.at for moment in job.timeline[1:]] + [job.completed_at or job.updated_at]
-    for moment, end in zip(job.timeline, ends, strict=True):
+    for moment, end in zip(job.timeline, ends, strict=False):
         yield StepTime(step=moment.step, seconds=max(0.0, seconds_between(moment.at, end)))
 
 

@@ -45,6 +45,11 @@ class Deployment:
     inbox: Path
     base_id: str
 
+    @property
+    def logs_dir(self) -> Path:
+        """One file per function."""
+        return self.cloud.data_dir / "logs"
+
     @cached_property
     def records(self) -> Records:
         table = self.cloud.resource("dynamodb").Table(self.stack.resources["JobsTable"])

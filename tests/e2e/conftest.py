@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.drive import Candidate, candidate
 from chalicelib.domain.job import Job
 from slimreel.local.deployment import Deployment, deployed
+from slimreel.local.mail import Mail
 
 T = TypeVar("T")
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -65,9 +65,8 @@ class Studio:
         assert len(rows) == 1, rows
         return dict(rows[0]["fields"])
 
-    def emails(self, job_id: str) -> list[EmailMessage]:
-        messages = self.deployment.cloud.mailbox.messages()
-        return [message for message in messages if job_id in message.get_content()]
+    def emails(self, job_id: str) -> list[Mail]:
+        return [mail for mail in self.deployment.cloud.mailbox.mails() if job_id in mail.body]
 
     def published(self, job: Job) -> Path:
         assert job.published_key is not None

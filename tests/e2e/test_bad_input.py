@@ -78,9 +78,9 @@ def test_a_hostile_name_is_only_a_name(studio: Studio, tmp_path: Path) -> None:
     assert job.status is Status.COMPLETED, job.reason
     assert studio.row(job.job_id)["File Name"] == HOSTILE_NAME
     [email] = studio.emails(job.job_id)
-    subject = str(email["Subject"])
+    subject = email.subject
     assert subject.isascii() and len(subject) < 100 and "\n" not in subject
-    assert "\nSubject: forged" not in email.get_content()
+    assert "\nSubject: forged" not in email.body
 
 
 def test_replaced_while_it_is_copied(studio: Studio, tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_folders_documents_and_shortcuts_are_left_alone(studio: Studio, tmp_path
     assert studio.finished(studio.job_id(video)).status is Status.COMPLETED
     left = {job.job_id for job in studio.deployment.records.open_jobs()} - before
     assert left <= {studio.job_id(video)}
-    log = (studio.deployment.cloud.logs_dir / "slimreel-local-sweep_drive.log").read_text()
-    log += (studio.deployment.cloud.logs_dir / "slimreel-local-drive_changed.log").read_text()
+    log = (studio.deployment.logs_dir / "slimreel-local-sweep_drive.log").read_text()
+    log += (studio.deployment.logs_dir / "slimreel-local-drive_changed.log").read_text()
     for reason in ("is a folder", "is a Google document", "is a shortcut"):
         assert reason in log
 
@@ -148,5 +148,5 @@ def check_told(studio: Studio, job: Job) -> None:
     assert row["Status"] == job.status.value
     assert row["Reason"] == job.reason
     [email] = studio.emails(job.job_id)
-    assert str(job.reason) in email.get_content()
-    assert "What to do next" in email.get_content()
+    assert str(job.reason) in email.body
+    assert "What to do next" in email.body

@@ -46,8 +46,8 @@ def test_a_dropped_video_comes_out_smaller(studio: Studio, tmp_path: Path) -> No
     assert row["Preset"] == "balanced"
     assert row["Processing Date"] <= row["Completion Date"]
     [email] = studio.emails(job.job_id)
-    assert "smaller" in str(email["Subject"])
-    assert row["Compressed URL"] in email.get_content()
+    assert "smaller" in email.subject
+    assert row["Compressed URL"] in email.body
     # and the link in both leads to the file
     download = requests.get(row["Compressed URL"], timeout=10)
     assert hashlib.sha256(download.content).digest() == hashlib.sha256(result.read_bytes()).digest()
@@ -85,8 +85,8 @@ def test_what_does_not_save_enough_stays_as_it_is(studio: Studio, tmp_path: Path
     assert studio.published(job).read_bytes() == clip.read_bytes()
     assert studio.row(job.job_id)["Status"] == "Kept original"
     [email] = studio.emails(job.job_id)
-    assert str(email["Subject"]).startswith("Original kept")
-    assert job.reason and job.reason in email.get_content()
+    assert email.subject.startswith("Original kept")
+    assert job.reason and job.reason in email.body
 
 
 def test_the_same_content_dropped_once_is_one_job(studio: Studio, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 
 from slimreel.local.faults import Faults
 from slimreel.local.mediaconvert import MediaConvert, metrics, render, work
+from slimreel.local.mediaconvert.encode import kill_left_over
 from slimreel.local.mediaconvert.job import Job
 from slimreel.local.mediaconvert.source import read
 
@@ -440,3 +442,20 @@ def test_closing_ends_ffmpeg(tmp_path, films):
 
 def test_identical_frames_score_the_documented_maximum():
     assert metrics.as_csv("PSNR", [metrics._finite(float("inf"))]).splitlines()[1] == "0,100.00"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_ffmpeg_that_outlived_its_parent_is_ended_at_the_next_start(tmp_path):
+    place = tmp_path / "1-a/1"
+    place.mkdir(parents=True)
+    left_over = subprocess.Popen(["sleep", "60"], cwd=place, start_new_session=True)
+    stranger = subprocess.Popen(["sleep", "60"], cwd=tmp_path, start_new_session=True)
+    other = tmp_path / "1-b/1"
+    other.mkdir(parents=True)
+    (place / "ffmpeg.pid").write_text(str(left_over.pid))
+    (other / "ffmpeg.pid").write_text(str(stranger.pid))  # the id now belongs to someone else
+    kill_left_over(tmp_path)
+    assert left_over.wait(timeout=5) == -9
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()

@@ -125,6 +125,7 @@ def test_several_outputs_need_name_modifiers():
         {"k": "v" * 257},
         {"aws:job": "v"},
         {"k": "a;b"},
+        {"k": "a\n"},
     ],
 )
 def test_user_metadata_limits(metadata):
