@@ -43,7 +43,7 @@ _AAC_LC_RANGES = {
     ("CODING_MODE_5_1", 48000): (256_000, 768_000),
 }
 
-_METADATA_TEXT = re.compile(r"^[\w\s.:/=+\-@]*$")
+_METADATA_TEXT = re.compile(r"[\w .:/=+\-@]*\Z")
 _MODE_CLASH = (
     "Your job contains values for the following settings that are incompatible: Rate control mode, "
     "Bitrate, and Max bitrate. Adjust your settings and resubmit your job. Some valid combinations "
