@@ -150,6 +150,7 @@ LABELS = {
     "com.apple.quicktime.location.ISO6709": "location",
     "\xa9day": "recording date",
     "creationdate": "recording date",
+    "creation_time": "recording date",
     "date": "recording date",
     "\xa9mak": "camera make",
     "make": "camera make",
