@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 JOB_ID_LENGTH = 20
-_EXECUTION = re.compile(rf"^([0-9a-f]{{{JOB_ID_LENGTH}}})-(\d+)$")
+_EXECUTION = re.compile(rf"([0-9a-f]{{{JOB_ID_LENGTH}}})-([0-9]+)")
 
 
 def job_id(workflow: str, file_id: str, version_key: str) -> str:
@@ -26,7 +26,7 @@ def execution_name(job_id: str, run: int) -> str:
 
 def job_and_run(execution: str) -> tuple[str, int] | None:
     """The job id and run in an execution name, or None where it is not one of ours."""
-    found = _EXECUTION.match(execution)
+    found = _EXECUTION.fullmatch(execution)
     return (found[1], int(found[2])) if found else None
 
 
@@ -80,7 +80,7 @@ def extension(file_name: str) -> str:
 
 
 def slug(file_name: str) -> str:
-    """A short ASCII name made of letters, digits, dots, dashes and underscores.
+    """A short ASCII name made of letters, digits, dashes and underscores.
 
     >>> slug("Über – Szene 4 (final).mov")
     'Uber-Szene-4-final'
