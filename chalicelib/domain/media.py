@@ -95,7 +95,6 @@ def facts_from_probe(result: Mapping[str, Any], size_bytes: int) -> MediaFacts:
 def _video(track: Mapping[str, Any]) -> VideoTrack:
     properties = track.get("VideoProperties", {})
     codec = properties.get("CodecMetadata", {})
-    transfer = properties.get("TransferCharacteristics") or codec.get("TransferCharacteristics")
     rotation = properties.get("Rotation") or codec.get("Rotation") or 0
     return VideoTrack(
         codec=track.get("Codec") or "UNKNOWN",
@@ -107,9 +106,18 @@ def _video(track: Mapping[str, Any]) -> VideoTrack:
         bit_depth=properties.get("BitDepth") or codec.get("BitDepth"),
         chroma=codec.get("ChromaSubsampling"),
         rotation_deg=int(rotation) % 360,
-        interlaced=str(codec.get("ScanType", "")).lower() in ("interlaced", "mbaff"),
-        hdr=HDR_TRANSFERS.get(transfer or ""),
+        interlaced=str(codec.get("ScanType", "")).lower() in ("interlaced", "mbaff")
+        or bool(codec.get("FieldOrder")),  # which progressive video does not have
+        hdr=_hdr(properties, codec),
     )
+
+
+def _hdr(properties: Mapping[str, Any], codec: Mapping[str, Any]) -> str | None:
+    """Container and codec each say it, and one of them may leave it unspecified."""
+    for said in (properties, codec):
+        if kind := HDR_TRANSFERS.get(said.get("TransferCharacteristics") or ""):
+            return kind
+    return "Dolby Vision" if codec.get("DolbyVision") else None
 
 
 def _audio(number: int, track: Mapping[str, Any]) -> AudioTrack:
