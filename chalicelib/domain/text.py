@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
+from decimal import ROUND_FLOOR, Decimal
+
+#: Line breaks, control characters and halves of characters that no encoding takes.
+_NO_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: They turn the direction of all text after them, ours too.
+_TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def now_iso() -> str:
@@ -30,10 +37,42 @@ def human_size(size_bytes: int) -> str:
     """
     size = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if abs(size) < 1000:
+        if abs(size) < (1000 if unit == "bytes" else 999.95):  # which would read 1000.0
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def percent(share: float) -> str:
+    """A share as whole percent, and never 0 or 100 where that is not quite true.
+
+    >>> percent(0.617), percent(0.998)
+    ('62 %', '99.8 %')
+    """
+    whole = f"{100 * share:.0f}"
+    if 0 < share < 1 and whole in ("0", "100"):
+        return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
+    return f"{whole} %"
+
+
+def rounded_down(value: float, decimals: int) -> str:
+    """For a value that missed a limit: rounded to the nearest it could read as if it had not.
+
+    >>> rounded_down(0.9499, 3)
+    '0.949'
+    """
+    return str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_FLOOR))
+
+
+def one_line(text: str) -> str:
+    """Text that others chose, such as a file name, so that it cannot pass for lines of ours.
+
+    >>> one_line("a\\nWhy: b")
+    'a Why: b'
+    """
+    return "".join(
+        " " if unicodedata.category(c) in _NO_LINE or c in _TURNS_TEXT else c for c in text
+    )
 
 
 def minutes_and_seconds(start: str, end: str) -> str:
