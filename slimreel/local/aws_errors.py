@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
+from typing import Any
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
+
+
+def error_like(environ: Mapping[str, Any], status: int, code: str, message: str) -> Response:
+    """An error in the protocol the request with this WSGI environment came in."""
+    error = query_error if is_query(environ) else json_error
+    return error(status, code, message)
+
+
+def is_query(environ: Mapping[str, Any]) -> bool:
+    """Whether a request speaks a query protocol: a form with an `Action`."""
+    content_type = str(environ.get("CONTENT_TYPE", ""))
+    return content_type.startswith("application/x-www-form-urlencoded")
 
 
 def json_error(status: int, code: str, message: str) -> Response:

@@ -126,24 +126,28 @@ class Cloud:
         """A boto3 client of this cloud, shared and thread-safe."""
         with self._clients_lock:
             if service not in self._clients:
-                self._clients[service] = boto3.Session().client(service, **self._aws())
+                self._clients[service] = boto3.Session().client(service, **self._aws(service))
             return self._clients[service]
 
     def resource(self, service: str) -> Any:
         """A boto3 resource of this cloud; make one for each thread."""
         with self._clients_lock:
-            return boto3.Session().resource(service, **self._aws())
+            return boto3.Session().resource(service, **self._aws(service))
 
-    def _aws(self) -> dict[str, Any]:
+    def _aws(self, service: str) -> dict[str, Any]:
         # `Config` says the retries, so that the developer's own AWS profile cannot.
+        # boto3 presigns S3 URLs with the retired signature version unless told otherwise.
+        config = Config(
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=50,
+            signature_version="s3v4" if service == "s3" else None,
+        )
         return {
             "region_name": REGION,
             "endpoint_url": self.endpoint_url,
             "aws_access_key_id": "test",
             "aws_secret_access_key": "test",
-            "config": Config(
-                retries={"total_max_attempts": 3, "mode": "standard"}, max_pool_connections=50
-            ),
+            "config": config,
         }
 
     def _start(self) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Request, Response
 
-from slimreel.local.aws_errors import json_error, query_error
+from slimreel.local.aws_errors import error_like, is_query
 from slimreel.local.faults import Faults
 from slimreel.local.moto_app import SERVICES, AwsCall, Moto
 
@@ -80,8 +80,8 @@ class Front:
         if service in SERVICES:
             return self._moto_call(service, request)
         log.warning("501 %s %s: nobody stands in for %r", request.method, request.path, service)
-        error = query_error if _is_query(request) else json_error
-        return error(501, "NotImplemented", f"The stand-in cloud has no {service}.")
+        message = f"The stand-in cloud has no {service}."
+        return error_like(request.environ, 501, "NotImplemented", message)
 
     def _by_path(self, request: Request) -> Response:
         for prefix, handler in self._paths:
@@ -105,8 +105,7 @@ class Front:
             return self._perform(call)
         if fault.after_effect:
             self._perform(call)
-        error = query_error if _is_query(request) else json_error
-        return error(fault.status, fault.code, fault.message)
+        return error_like(request.environ, fault.status, fault.code, fault.message)
 
     def _perform(self, call: AwsCall) -> Response:
         handler = self._intercepted.get((call.service, call.operation), self._moto.call)
@@ -133,11 +132,7 @@ def operation_of(request: Request, body: bytes) -> str:
     target = request.headers.get("X-Amz-Target")
     if target:
         return target.rpartition(".")[2]
-    if _is_query(request):
+    if is_query(request.environ):
         return parse_qs(body.decode(errors="replace")).get("Action", ["?"])[0]
     by_path = _CBOR_OPERATION.match(request.path)
     return by_path.group(1) if by_path else request.args.get("Action", "?")
-
-
-def _is_query(request: Request) -> bool:
-    return request.mimetype == "application/x-www-form-urlencoded"

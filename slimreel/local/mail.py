@@ -130,7 +130,7 @@ class Mailbox:
             subject=str(mail["Subject"]),
             recipient=str(mail["To"]),
             sent_at=mail["Date"].datetime,
-            body=body.get_content() if body is not None else "",
+            body=body.get_content().replace("\r\n", "\n") if body is not None else "",
         )
 
 

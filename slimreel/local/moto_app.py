@@ -22,6 +22,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
+from slimreel.local.aws_errors import error_like
+
 log = logging.getLogger("slimreel.local.front")
 
 #: SigV4 signing name -> moto's name. Only these are let through.
@@ -91,10 +93,11 @@ class Moto:
                 response = Response(b"".join(parts), status=status, headers=headers)
             except NotImplementedError as refusal:
                 log.warning("501 %s.%s: moto does not know it", call.service, call.operation)
-                return Response(str(refusal), status=501)
+                return error_like(call.environ, 501, "NotImplemented", str(refusal))
             except Exception:
                 log.exception("moto failed in %s.%s", call.service, call.operation)
-                return Response("moto failed; see the log of the front.", status=500)
+                message = "moto failed; see the log of the front."
+                return error_like(call.environ, 500, "InternalFailure", message)
             if response.status_code < 300:
                 for observer in self._observers[call.service]:
                     observer(call, response)

@@ -97,11 +97,24 @@ class Queues:
         while True:
             with self._changed:
                 seen = self._changes
-            response = self._moto.call(at_once)
+            response = self._look(at_once, str(params.get("QueueUrl", "")))
             if response.status_code != 200 or json.loads(response.get_data()).get("Messages"):
                 return response
             if not self._wait_for_change(seen, until):
                 return response
+
+    def _look(self, call: AwsCall, queue_url: str) -> Response:
+        """One receive, after what came back by itself has left the in-flight list.
+
+        moto takes returning messages off that list one by one while it hands out, and so gives
+        out the second of a FIFO group before the first.
+        """
+        with self._moto.locks["sqs"]:
+            queue = self._find(queue_url)
+            if queue is not None:
+                back = {message for message in queue.pending_messages if message.visible}
+                queue.pending_messages.difference_update(back)
+            return self._moto.call(call)
 
     def _wait_for_change(self, seen: int, until: float) -> bool:
         """Sleep until it may pay to look again; False when the time is up."""
