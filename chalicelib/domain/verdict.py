@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from chalicelib.domain.measurement import Measurement, duration_problems, track_problems
 from chalicelib.domain.plan import Plan, raised
+from chalicelib.domain.text import percent, rounded_down
 
 
 class Decision(StrEnum):
@@ -42,18 +43,22 @@ def judge(
 
     Damage (decode errors, a missing or shifted track) is never cured by a higher quality level,
     so it keeps the original at once. Too little saving does the same, since a higher level only
-    makes the file bigger. Only a low score is worth another attempt.
+    makes the file bigger; a file that is no smaller is never accepted, whatever the settings say.
+    Only a low score is worth another attempt.
     """
     damage = damage_problems(measurement)
     if damage:
         return _keep("The compressed file failed a check: " + damage[0], damage)
-    saved_percent = 100 * (1 - result_size_bytes / source_size_bytes)
-    if saved_percent < min_savings_percent:
-        return _keep(_too_little(saved_percent, min_savings_percent))
+    if result_size_bytes >= source_size_bytes:
+        return _keep(_not_smaller(source_size_bytes, result_size_bytes))
+    saved_bytes = source_size_bytes - result_size_bytes
+    if 100 * saved_bytes < min_savings_percent * source_size_bytes:
+        return _keep(_too_little(100 * saved_bytes / source_size_bytes, min_savings_percent))
     low = score_problems(plan, measurement)
     if not low:
         return Verdict(
-            decision=Decision.ACCEPT, reason=f"{saved_percent:.0f} % smaller; all checks passed."
+            decision=Decision.ACCEPT,
+            reason=f"{percent(saved_bytes / source_size_bytes)} smaller; all checks passed.",
         )
     if attempt - first_attempt + 1 < max_attempts and raised(plan, low[0]) is not None:
         return Verdict(decision=Decision.RETRY_HIGHER, reason=low[0], problems=low)
@@ -78,12 +83,14 @@ def score_problems(plan: Plan, measurement: Measurement) -> tuple[str, ...]:
     score = measurement.score
     if score is None:
         return ()
+    mean, worst = score.ssim_mean, score.ssim_worst_1_percent
     problems: list[str] = []
-    if plan.ssim_floor is not None and score.ssim_mean < plan.ssim_floor:
-        problems.append(f"mean SSIM {score.ssim_mean:.3f} is below {plan.ssim_floor:.3f}")
-    worst = score.ssim_worst_1_percent
-    if plan.ssim_worst_floor is not None and worst < plan.ssim_worst_floor:
-        problems.append(f"SSIM of the worst 1 % is {worst:.3f}, below {plan.ssim_worst_floor:.3f}")
+    if plan.ssim_floor is not None and not mean >= plan.ssim_floor:  # NaN reaches no floor
+        problems.append(f"mean SSIM {rounded_down(mean, 3)} is below {plan.ssim_floor:.3f}")
+    if plan.ssim_worst_floor is not None and not worst >= plan.ssim_worst_floor:
+        problems.append(
+            f"SSIM of the worst 1 % is {rounded_down(worst, 3)}, below {plan.ssim_worst_floor:.3f}"
+        )
     return tuple(problems)
 
 
@@ -91,10 +98,15 @@ def _keep(reason: str, problems: tuple[str, ...] = ()) -> Verdict:
     return Verdict(decision=Decision.KEEP_ORIGINAL, reason=reason, problems=problems)
 
 
+def _not_smaller(source_size_bytes: int, result_size_bytes: int) -> str:
+    if result_size_bytes == source_size_bytes:
+        return "The compressed file would have been just as big."
+    bigger = result_size_bytes / max(source_size_bytes, 1) - 1
+    return f"The compressed file would have been {percent(bigger)} bigger."
+
+
 def _too_little(saved_percent: float, min_savings_percent: float) -> str:
-    if saved_percent <= 0:
-        return f"The compressed file would have been {-saved_percent:.0f} % bigger."
     return (
-        f"Compressing would have saved only {saved_percent:.1f} %, "
+        f"Compressing would have saved only {rounded_down(saved_percent, 1)} %, "
         f"less than the {min_savings_percent:g} % that make it worth while."
     )

@@ -1,0 +1,193 @@
+"""Publish, try again, or keep the original."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.measurement import Measurement
+from chalicelib.domain.verdict import Decision, Verdict, judge
+from tests.examples import a_measurement, a_plan, a_score, tracks
+
+
+def judged(measurement: Measurement | None = None, **changes: Any) -> Verdict:
+    """A verdict on 300 MB that became 60 MB in the first of three attempts."""
+    plain: dict[str, Any] = {
+        "plan": a_plan(),
+        "measurement": measurement or a_measurement(),
+        "source_size_bytes": 300_000_000,
+        "result_size_bytes": 60_000_000,
+        "min_savings_percent": 10,
+        "attempt": 1,
+        "first_attempt": 1,
+        "max_attempts": 3,
+    }
+    return judge(**plain | changes)
+
+
+def scored(mean: float, worst: float = 0.9) -> Measurement:
+    return a_measurement(score=a_score(ssim_mean=mean, ssim_worst_1_percent=worst))
+
+
+def test_a_smaller_file_that_looks_the_same_is_published() -> None:
+    verdict = judged()
+    assert verdict.decision is Decision.ACCEPT
+    assert verdict.reason == "80 % smaller; all checks passed."
+    assert verdict.problems == ()
+
+
+def test_nothing_is_called_a_hundred_percent_smaller() -> None:
+    assert judged(result_size_bytes=900_000).reason.startswith("99.7 % smaller")
+
+
+# size
+
+
+@pytest.mark.parametrize(
+    ("result_size_bytes", "decision"),
+    [
+        (269_999_999, Decision.ACCEPT),
+        (270_000_000, Decision.ACCEPT),  # exactly the 10 % that were asked for
+        (270_000_001, Decision.KEEP_ORIGINAL),
+        (300_000_000, Decision.KEEP_ORIGINAL),
+        (300_000_001, Decision.KEEP_ORIGINAL),
+    ],
+)
+def test_a_result_must_save_the_minimum(result_size_bytes: int, decision: Decision) -> None:
+    assert judged(result_size_bytes=result_size_bytes).decision is decision
+
+
+@pytest.mark.parametrize("least", [0, -5, -1000.0])
+@pytest.mark.parametrize("result_size_bytes", [300_000_000, 300_000_001, 600_000_000])
+def test_no_setting_lets_a_bigger_file_through(least: float, result_size_bytes: int) -> None:
+    verdict = judged(min_savings_percent=least, result_size_bytes=result_size_bytes)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+
+
+def test_one_byte_less_is_enough_where_any_saving_is_wanted() -> None:
+    verdict = judged(min_savings_percent=0, result_size_bytes=299_999_999)
+    assert verdict.decision is Decision.ACCEPT
+    assert verdict.reason.startswith("0.1 % smaller")
+
+
+@pytest.mark.parametrize(
+    ("result_size_bytes", "reason"),
+    [
+        (300_000_000, "The compressed file would have been just as big."),
+        (300_000_001, "The compressed file would have been 0.1 % bigger."),
+        (450_000_000, "The compressed file would have been 50 % bigger."),
+        (900_000_000, "The compressed file would have been 200 % bigger."),
+        (
+            270_120_000,
+            "Compressing would have saved only 9.9 %, less than the 10 % that make it worth while.",
+        ),
+    ],
+)
+def test_the_reason_says_how_it_missed_the_size(result_size_bytes: int, reason: str) -> None:
+    assert judged(result_size_bytes=result_size_bytes).reason == reason
+
+
+def test_too_little_saved_is_not_tried_again() -> None:
+    # A higher level makes the file bigger still.
+    verdict = judged(scored(0.80), result_size_bytes=299_000_000)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+
+
+# score
+
+
+@pytest.mark.parametrize(
+    ("mean", "worst", "decision"),
+    [
+        (0.95, 0.85, Decision.ACCEPT),  # exactly the floors
+        (0.9499, 0.9, Decision.RETRY_HIGHER),
+        (0.99, 0.8499, Decision.RETRY_HIGHER),
+        (0.5, 0.1, Decision.RETRY_HIGHER),
+    ],
+)
+def test_both_floors_must_be_reached(mean: float, worst: float, decision: Decision) -> None:
+    assert judged(scored(mean, worst)).decision is decision
+
+
+def test_a_score_that_is_no_number_reaches_no_floor() -> None:
+    assert judged(scored(float("nan"), 0.9)).decision is Decision.RETRY_HIGHER
+    assert judged(scored(0.99, float("nan"))).decision is Decision.RETRY_HIGHER
+
+
+def test_a_narrow_miss_does_not_read_as_a_hit() -> None:
+    assert judged(scored(0.949999)).reason == "mean SSIM 0.949 is below 0.950"
+
+
+def test_every_missed_floor_is_told() -> None:
+    assert judged(scored(0.91, 0.8)).problems == (
+        "mean SSIM 0.910 is below 0.950",
+        "SSIM of the worst 1 % is 0.800, below 0.850",
+    )
+
+
+def test_a_preset_without_floors_asks_for_none() -> None:
+    free = a_plan(ssim_floor=None, ssim_worst_floor=None)
+    assert judged(scored(0.1, 0.1), plan=free).decision is Decision.ACCEPT
+
+
+@pytest.mark.parametrize(
+    ("attempt", "first_attempt", "decision"),
+    [
+        (1, 1, Decision.RETRY_HIGHER),
+        (2, 1, Decision.RETRY_HIGHER),
+        (3, 1, Decision.KEEP_ORIGINAL),
+        (3, 2, Decision.RETRY_HIGHER),  # attempt 1 was the encoder's own fault
+        (4, 2, Decision.KEEP_ORIGINAL),
+    ],
+)
+def test_only_so_many_attempts_are_paid_for(
+    attempt: int, first_attempt: int, decision: Decision
+) -> None:
+    verdict = judged(scored(0.9), attempt=attempt, first_attempt=first_attempt)
+    assert verdict.decision is decision
+
+
+def test_there_is_nothing_above_level_ten() -> None:
+    verdict = judged(scored(0.9), plan=a_plan(qvbr_level=10))
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+    assert verdict.reason == "No setting looked good enough: mean SSIM 0.900 is below 0.950"
+
+
+# damage
+
+
+@pytest.mark.parametrize(
+    ("measurement", "piece"),
+    [
+        (a_measurement(decode_errors=2, first_errors=("broken slice",)), "broken slice"),
+        (a_measurement(decode_errors=1), "1 decode error"),
+        (a_measurement(result_tracks=tracks()[:1]), "0 audio tracks instead of 1"),
+        (a_measurement(result_tracks=tracks()[1:]), "there is no video"),
+        (a_measurement(score=None), "could not be compared"),
+        (
+            a_measurement(result_tracks=(tracks()[0], replace(tracks()[1], end_s=59.9))),
+            "audio track 1 lasts 59.900 s instead of 60.000 s",
+        ),
+        (
+            a_measurement(result_tracks=(tracks()[0], replace(tracks()[1], language="deu"))),
+            "marked deu instead of eng",
+        ),
+    ],
+)
+def test_damage_keeps_the_original_at_once(measurement: Measurement, piece: str) -> None:
+    verdict = judged(measurement)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+    assert verdict.reason.startswith("The compressed file failed a check: ")
+    assert any(piece in problem for problem in verdict.problems)
+
+
+def test_a_damaged_file_is_not_tried_again_for_its_score() -> None:
+    low = replace(scored(0.5), decode_errors=1)
+    assert judged(low).decision is Decision.KEEP_ORIGINAL
+
+
+def test_an_empty_source_is_never_undercut() -> None:
+    verdict = judged(source_size_bytes=0, result_size_bytes=0)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
