@@ -2,7 +2,8 @@
 
 `to_plain` gives dicts, lists, strings, numbers, booleans and None; `from_plain` rebuilds the
 dataclass from its type hints. Unknown keys are ignored, so that a newer record can be read by
-older code during a deployment; missing ones take the field's default.
+older code during a deployment; missing ones take the field's default, or None where the field may
+be None, because `to_plain` leaves those out.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def from_plain(cls: type[T], data: Mapping[str, Any]) -> T:
     """Rebuild a `cls` dataclass.
 
     Raises:
-        KeyError: a field without default is missing.
+        KeyError: a field that has no default and cannot be None is missing.
     """
     hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
     values: dict[str, Any] = {}
@@ -44,7 +45,9 @@ def from_plain(cls: type[T], data: Mapping[str, Any]) -> T:
         if field.name in data:
             values[field.name] = _build(hints[field.name], data[field.name])
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise KeyError(f"{cls.__name__} needs {field.name!r}")
+            if type(None) not in typing.get_args(hints[field.name]):
+                raise KeyError(f"{cls.__name__} needs {field.name!r}")
+            values[field.name] = None
     return cls(**values)
 
 

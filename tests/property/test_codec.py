@@ -1,0 +1,110 @@
+"""Every dataclass of the domain survives storage, whatever is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import types
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.domain.codec import from_plain, to_plain
+from chalicelib.domain.job import Job
+
+#: What a stored value may be made of.
+SCALARS = (str, int, float, bool)
+
+
+#: Modules whose dataclasses are stored, or read from data files.
+MODULES = (
+    "job",
+    "measurement",
+    "media",
+    "money",
+    "notice",
+    "plan",
+    "preset",
+    "verdict",
+    "workflow",
+)
+
+
+def stored_classes() -> list[type[Any]]:
+    modules = [importlib.import_module(f"chalicelib.domain.{name}") for name in MODULES]
+    return [
+        member
+        for module in modules
+        for _, member in inspect.getmembers(module, dataclasses.is_dataclass)
+        if member.__module__ == module.__name__
+    ]
+
+
+def is_known(hint: Any) -> bool:
+    """Whether values of this type are plain data, or dataclasses of it, all the way down."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        rest = [part for part in parts if part is not type(None)]
+        return len(rest) == 1 and is_known(rest[0])
+    if origin is tuple:
+        return len(parts) == 2 and parts[1] is Ellipsis and is_known(parts[0])
+    if origin is Mapping:
+        return parts[0] is str and is_known(parts[1])
+    if origin is typing.Literal:
+        return all(isinstance(part, str) for part in parts)
+    if dataclasses.is_dataclass(hint):
+        return all(map(is_known, typing.get_type_hints(hint).values()))
+    return hint in SCALARS or (isinstance(hint, type) and issubclass(hint, Enum))
+
+
+# NaN is unequal to itself, so it could not be told whether it came back.
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False, width=32))
+st.register_type_strategy(int, st.integers(-(10**15), 10**15))
+st.register_type_strategy(str, st.text(max_size=8))
+
+
+@pytest.mark.parametrize("cls", stored_classes(), ids=lambda cls: cls.__name__)
+def test_it_is_made_of_nothing_the_codec_does_not_know(cls: type[Any]) -> None:
+    assert is_known(cls)
+
+
+def test_a_job_is_made_of_classes_that_are_looked_at_here() -> None:
+    assert dataclasses_in(Job) - {Job} < set(stored_classes())
+
+
+def dataclasses_in(hint: Any) -> set[Any]:
+    if dataclasses.is_dataclass(hint):
+        inner = [dataclasses_in(part) for part in typing.get_type_hints(hint).values()]
+        return {hint}.union(*inner)
+    return set().union(*map(dataclasses_in, typing.get_args(hint)))
+
+
+@pytest.mark.parametrize("cls", stored_classes(), ids=lambda cls: cls.__name__)
+def test_a_round_trip_changes_nothing(cls: type[Any]) -> None:
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.from_type(cls))
+    def round_trip(value: Any) -> None:
+        plain = to_plain(value)
+        assert from_plain(cls, json.loads(json.dumps(plain))) == value
+        assert from_plain(cls, {**plain, "a key of tomorrow": [1]}) == value
+
+    round_trip()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.from_type(Job))
+def test_a_job_survives_a_store_without_floats(job: Job) -> None:
+    # DynamoDB gives 25.0 back as 25.
+    stored = json.loads(json.dumps(to_plain(job)), parse_float=whole_if_it_can)
+    assert from_plain(Job, stored) == job
+
+
+def whole_if_it_can(text: str) -> int | float:
+    return int(float(text)) if float(text).is_integer() else float(text)
