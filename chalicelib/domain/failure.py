@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 #: Errors whose message was written for people.
 _SAID_PLAINLY = ("Rejected", "EncoderFault", "Temporary")
 _DETAILS_LIMIT = 2000
+_STACK_TRACE = re.compile(r'Traceback \(most recent call last\)|^\s*File "[^"]*", line \d', re.M)
 
 
 def failure(error: str, cause: str) -> tuple[str, str]:
@@ -20,17 +22,19 @@ def failure(error: str, cause: str) -> tuple[str, str]:
     ('The file is empty.', 'Rejected: The file is empty.')
     """
     message = _message(cause)
-    details = f"{error}: {message}"[:_DETAILS_LIMIT]
-    if error in _SAID_PLAINLY and message:
+    details = f"{error}: {cause if message is None else message}"[:_DETAILS_LIMIT]
+    if error in _SAID_PLAINLY and message and not _STACK_TRACE.search(message):
         return message, details
     if error in ("States.Timeout", "States.HeartbeatTimeout", "Sandbox.Timedout"):
         return "It took far longer than expected and was stopped. Try it again.", details
     return "Something unexpected went wrong on our side. Nothing is wrong with your file.", details
 
 
-def _message(cause: str) -> str:
+def _message(cause: str) -> str | None:
+    """What the error said; None where the cause is data without a message."""
     try:
         said = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause
-    return str(said.get("errorMessage", cause)) if isinstance(said, dict) else cause
+    message = said.get("errorMessage") if isinstance(said, dict) else None
+    return message if isinstance(message, str) else None
