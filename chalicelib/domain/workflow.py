@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,18 +43,26 @@ def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) 
     """Settings from the parsed file; `${NAME}` folders are looked up in the stage's parameters.
 
     Raises:
-        BadWorkflow: a section is missing or a key is unknown.
+        BadWorkflow: a section is missing or malformed, or a key or kind of email is unknown.
     """
     try:
         policy = dict(data.get("policy", {}))
         return Workflow(
             name=name,
             drive_folder=_folder(str(data["start"]["drive_folder"]), parameters),
-            notify_kinds=tuple(data.get("notify", {}).get("kinds", DEFAULT_KINDS)),
+            notify_kinds=_kinds(data.get("notify", {}).get("kinds", DEFAULT_KINDS)),
             **policy,
         )
-    except (KeyError, TypeError) as problem:
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
         raise BadWorkflow(f"workflows/{name}.toml cannot be used: {problem}") from problem
+
+
+def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:
+    named = tuple(kinds)
+    unknown = [kind for kind in named if kind not in NOTICE_KINDS]
+    if unknown:
+        raise ValueError(f"unknown kinds of email: {unknown}")
+    return named
 
 
 def _folder(value: str, parameters: Mapping[str, str]) -> str | None:
