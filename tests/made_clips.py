@@ -15,6 +15,9 @@ PICTURE = "testsrc2=s=320x240:r=30"
 DIALOGUE = "sine=440:r=48000"
 MUSIC = "sine=880:r=48000"
 
+#: Encoding options that drop everything a film says about itself, as MediaConvert does.
+BARE = ("-map_metadata", "-1", "-map_chapters", "-1")
+
 
 def ffmpeg(*arguments: str | Path) -> str:
     """Run ffmpeg, return what it printed on stdout."""
@@ -40,12 +43,10 @@ def make(
 
 
 def encode(source: Path, path: Path, *options: str) -> Path:
-    """A smaller film of `source` with its index in front, as MediaConvert writes it: all audio
-    tracks, and nothing of what the film said about itself."""
+    """A smaller film of `source` with all its audio tracks and its index in front."""
     video = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "26", "-pix_fmt", "yuv420p"]
-    bare = ["-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart"]
     maps = ["-map", "0:V:0", "-map", "0:a?"]
-    ffmpeg("-i", source, *maps, *video, "-c:a", "aac", *bare, *options, path)
+    ffmpeg("-i", source, *maps, *video, "-c:a", "aac", "-movflags", "+faststart", *options, path)
     return path
 
 

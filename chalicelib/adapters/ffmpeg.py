@@ -106,7 +106,8 @@ class Ffmpeg:
         if url.startswith(("http://", "https://")):
             # A stalled read gives up after 30 s; a dropped connection is taken up where it broke.
             safe += ["-rw_timeout", "30000000", "-reconnect", "1"]
-            safe += ["-reconnect_on_network_error", "1", "-reconnect_delay_max", "8"]
+            safe += ["-reconnect_on_network_error", "1", "-reconnect_on_http_error", "429,5xx"]
+            safe += ["-reconnect_delay_max", "8", "-reconnect_delay_total_max", "20"]
             if url.startswith("https://") and self._ca_file:
                 safe += ["-ca_file", self._ca_file]
             return [*safe, *options, "-i", url]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.domain.ffmpeg_output import Complaints, parse_ssim
-from chalicelib.domain.measurement import Window
+from chalicelib.domain.measurement import ROUNDING_S, StreamTimes, Window
 from chalicelib.steps.looking import Look
 from chalicelib.steps.workbench import Film, Workbench
 
@@ -23,9 +23,6 @@ _POSTROLL_S = 1.0
 #: A stretch of the result begins and ends this much of a frame early, so that its edges never
 #: fall on a frame, whose time stamp may be rounded either way.
 _EARLY_FRAMES = 0.25
-#: The source must be over before the result is: ffmpeg would go on, comparing the result's last
-#: frame with whatever comes. (`trim` rounds its end to whole frames here, so not by half a frame.)
-_SOURCE_SHORTER_FRAMES = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +133,22 @@ def _graph(result: Look, source: Look, window: Window) -> str:
     same = f",format={result.pixel_format}" if result.pixel_format else ""
     # A result with frames of unequal length keeps the source's own time stamps.
     rate = f",fps={video.frame_rate}" if video.frame_rate else ""
-    length_s = window.length_s or video.duration_s - window.start_s
-    until_s = length_s - _SOURCE_SHORTER_FRAMES * video.frame_duration_s
-    size = f"scale={result.width}:{result.height}:flags=bicubic"
+    until = f",trim=end={_end_s(video, window):.6f}"
+    size = f",scale={result.width}:{result.height}:flags=bicubic"
     return (
         f"[0:V:0]{_from_zero(result, window)}{same}[result];"
-        f"[1:V:0]{_from_zero(source, window)}{rate},trim=end={until_s:.6f},{size}{same}[source];"
+        f"[1:V:0]{_from_zero(source, window)}{rate}{until}{size}{same}[source];"
         "[result][source]ssim=stats_file=-:ts_sync_mode=nearest[scored]"
     )
+
+
+def _end_s(video: StreamTimes, window: Window) -> float:
+    """The source must be over before the result is: ffmpeg would go on, comparing the result's last
+    frame with whatever comes. (`trim` rounds to whole frames where they last equally long.)"""
+    length_s = window.length_s or video.duration_s - window.start_s
+    if window.length_s is None and video.frame_rate is None:
+        return length_s - ROUNDING_S  # nobody knows how long the last frame is
+    return length_s - _EARLY_FRAMES * video.frame_duration_s
 
 
 def _from_zero(look: Look, window: Window) -> str:

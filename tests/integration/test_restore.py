@@ -14,7 +14,7 @@ from moto import mock_aws
 from chalicelib.adapters.storage import Storage
 from chalicelib.domain.mp4 import MovieMetadata, Read, read_metadata, rewrite_head
 from chalicelib.restoring import ObjectRef, restore
-from tests.made_clips import DIALOGUE, MUSIC, encode, ffmpeg, frames, make, said
+from tests.made_clips import BARE, DIALOGUE, MUSIC, encode, ffmpeg, frames, make, said
 from tests.mp4_samples import applied
 
 SOURCE = ObjectRef(bucket="temp", key="jobs/1/source.mov")
@@ -49,11 +49,13 @@ def clips(tmp_path_factory) -> dict[str, Path]:
     noise = "nullsrc=s=640x480:r=30,geq=random(1)*255:128:128"
     made["large"] = make(place / "large.mov", *PHONE, "-crf", "1", seconds=0.7, picture=noise)
     encoded = {
-        f"{name} encoded": encode(path, place / f"{name}_encoded.mp4")
+        f"{name} encoded": encode(path, place / f"{name}_encoded.mp4", *BARE)
         for name, path in made.items()
         if name != "large"
     }
-    encoded["large encoded"] = encode(made["large"], place / "large_encoded.mp4", "-crf", "6")
+    encoded["large encoded"] = encode(
+        made["large"], place / "large_encoded.mp4", *BARE, "-crf", "6"
+    )
     return made | encoded
 
 

@@ -1,0 +1,206 @@
+"""Scores, windows, and what a measurement holds against a result."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain.measurement import (
+    Measurement,
+    QualityScore,
+    ScoreSum,
+    StreamTimes,
+    Window,
+    duration_problems,
+    track_problems,
+    windows,
+)
+
+
+def video(end_s: float = 10.0, *, start_s: float = 0.0, fps: float = 25.0) -> StreamTimes:
+    return StreamTimes(
+        kind="video",
+        number=1,
+        codec="h264",
+        start_s=start_s,
+        end_s=end_s,
+        frame_duration_s=1 / fps,
+    )
+
+
+def audio(
+    end_s: float = 10.0,
+    *,
+    start_s: float = 0.0,
+    number: int = 1,
+    language: str | None = None,
+    channels: int | None = 2,
+    frame_duration_s: float = 1024 / 48000,
+) -> StreamTimes:
+    return StreamTimes(
+        kind="audio",
+        number=number,
+        codec="aac",
+        start_s=start_s,
+        end_s=end_s,
+        frame_duration_s=frame_duration_s,
+        language=language,
+        channels=channels,
+    )
+
+
+SOURCE = (video(), audio())
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        (video(), audio()),
+        (video(9.96), audio()),  # one frame of 25 fps
+        (video(), audio(9.958)),  # two frames of AAC
+        (video(), audio(10.042)),
+    ],
+)
+def test_a_frame_more_or_less_is_allowed(result):
+    assert duration_problems(SOURCE, result) == ()
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (
+            (video(), audio(9.92)),
+            "audio track 1 lasts 9.920 s instead of 10.000 s (43 ms are allowed)",
+        ),
+        (
+            (video(9.92), audio()),
+            "video lasts 9.920 s instead of 10.000 s (43 ms are allowed)",
+        ),
+        (
+            (video(), audio(10.1)),
+            "audio track 1 lasts 10.100 s instead of 10.000 s (43 ms are allowed)",
+        ),
+        ((video(), audio(start_s=0.1)), "audio track 1 starts 100 ms later than in the original"),
+    ],
+)
+def test_more_than_that_is_a_problem(result, sentence):
+    assert duration_problems(SOURCE, result) == (sentence,)
+
+
+def test_late_start_filled_with_silence_is_no_problem():
+    source = (video(), audio(start_s=0.5))
+    assert duration_problems(source, (video(), audio(start_s=0.0))) == ()
+
+
+def test_track_moved_as_a_whole_within_its_length_is_no_length_problem():
+    source = (video(start_s=0.08, end_s=10.08), audio())
+    assert duration_problems(source, (video(), audio())) == ()
+
+
+def test_slow_films_get_one_of_their_own_frames():
+    assert duration_problems((video(fps=10),), (video(9.9, fps=10),)) == ()
+    assert duration_problems((video(fps=10),), (video(9.8, fps=10),)) != ()
+
+
+def test_packets_of_pcm_do_not_widen_what_is_allowed():
+    source = (video(), audio(frame_duration_s=0.5))
+    assert duration_problems(source, (video(), audio(9.8))) != ()
+
+
+def test_lost_track_is_named():
+    source = (video(), audio(), audio(number=2))
+    assert track_problems(source, (video(), audio())) == ("there are 1 audio tracks instead of 2",)
+
+
+def test_result_without_video_is_named():
+    assert track_problems(SOURCE, (audio(),)) == ("there is no video",)
+
+
+def test_changed_language_and_channels_are_named():
+    source = (video(), audio(language="fra", channels=6), audio(number=2, language="deu"))
+    result = (video(), audio(language=None, channels=2), audio(number=2, language="eng"))
+    assert track_problems(source, result) == (
+        "audio track 1 is marked undetermined instead of fra",
+        "audio track 1 has 2 channels instead of 6",
+        "audio track 2 is marked eng instead of deu",
+    )
+
+
+def test_two_spellings_of_one_language_are_equal():
+    assert track_problems((video(), audio(language="ger")), (video(), audio(language="deu"))) == ()
+
+
+def test_track_that_gains_a_language_is_fine():
+    assert track_problems(SOURCE, (video(), audio(language="eng"))) == ()
+
+
+def test_short_film_is_compared_whole():
+    assert windows(119.9, 120) == (Window(start_s=0.0, length_s=None),)
+
+
+def test_long_film_is_compared_at_both_ends_and_evenly_between():
+    found = windows(3600, 120, window_s=5, count=4)
+    assert found == (
+        Window(start_s=0.0, length_s=5),
+        Window(start_s=1198.333, length_s=5),
+        Window(start_s=2396.667, length_s=5),
+        Window(start_s=3595.0, length_s=None),
+    )
+    assert windows(3600, 120, window_s=5, count=4) == found
+
+
+@given(st.floats(0.01, 100_000), st.floats(0, 600), st.floats(0.5, 20), st.integers(2, 40))
+def test_windows_never_overlap_or_leave_the_film(duration_s, full_below_s, window_s, count):
+    found = windows(duration_s, full_below_s, window_s=window_s, count=count)
+    assert found[0].start_s == 0
+    assert found[-1].length_s is None
+    assert found[-1].start_s < duration_s
+    for before, after in pairwise(found):
+        assert before.length_s is not None
+        assert before.start_s + before.length_s <= after.start_s + 0.002
+
+
+def test_worst_percent_is_the_mean_of_the_lowest_frames():
+    ssims = [0.99] * 298 + [0.5, 0.6]
+    score = ScoreSum().add(ssims).score()
+    assert score is not None
+    assert score.frames == 300
+    assert score.ssim_min == 0.5
+    assert score.ssim_worst_1_percent == pytest.approx((0.5 + 0.6 + 0.99) / 3, abs=1e-6)
+    assert score.ssim_mean == pytest.approx(sum(ssims) / 300, abs=1e-6)
+
+
+def test_worst_percent_of_few_frames_is_the_worst_one():
+    score = ScoreSum().add([0.9, 0.8]).score()
+    assert score is not None
+    assert score.ssim_worst_1_percent == 0.8
+
+
+def test_nothing_compared_gives_no_score():
+    assert ScoreSum().add([]).score() is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=400), st.integers(0, 400))
+def test_score_does_not_depend_on_how_the_work_was_cut(ssims, cut):
+    whole = ScoreSum().add(ssims).score()
+    halves = ScoreSum().add(ssims[:cut]).add(ssims[cut:]).score()
+    assert whole is not None and halves is not None
+    assert halves.ssim_worst_1_percent == whole.ssim_worst_1_percent
+    assert halves.ssim_mean == pytest.approx(whole.ssim_mean, abs=2e-6)
+
+
+def test_measurement_survives_json():
+    measurement = Measurement(
+        source_tracks=SOURCE,
+        result_tracks=(video(9.96), audio(language="eng")),
+        decode_errors=2,
+        first_errors=("[h264] [error] error while decoding MB 10 4",),
+        score=QualityScore(ssim_mean=0.98, ssim_worst_1_percent=0.9, ssim_min=0.88, frames=250),
+        coverage=0.5,
+        measured_by="ffmpeg n9.0.2",
+        notes=("A note.",),
+        commands=(("-i", "{result}"), ("-i", "{source}")),
+    )
+    assert Measurement.from_json(json.loads(json.dumps(measurement.to_json()))) == measurement
