@@ -1,7 +1,7 @@
 """Emails: one per job and kind, each useful by itself.
 
 SNS takes subjects of printable ASCII under 100 characters; file names are neither, so the subject
-carries a tamed name and the body the real one.
+carries a tamed name and the body the real one, on one line.
 Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 
@@ -11,8 +11,9 @@ import unicodedata
 from dataclasses import dataclass
 
 from chalicelib.domain.job import Job, Status
+from chalicelib.domain.keys import extension
 from chalicelib.domain.money import Prices, storage_usd_per_month
-from chalicelib.domain.text import human_size, minutes_and_seconds
+from chalicelib.domain.text import human_size, minutes_and_seconds, one_line, percent
 
 SUBJECT_LIMIT = 99
 KINDS = {
@@ -50,7 +51,7 @@ def plain_ascii(text: str, limit: int) -> str:
     >>> plain_ascii("Szene\\n4 – Über", 20)
     'Szene 4 - Uber'
     """
-    tamed = text.replace("–", "-").replace("—", "-")  # noqa: RUF001
+    tamed = text.replace("–", "-").replace("—", "-")
     tamed = unicodedata.normalize("NFKD", tamed).encode("ascii", "ignore").decode()
     tamed = " ".join("".join(c if c.isprintable() else " " for c in tamed).split())
     return tamed if len(tamed) <= limit else tamed[: limit - 3].rstrip() + "..."
@@ -65,11 +66,26 @@ def _subject(kind: str, job: Job) -> str:
     }[kind]
     start = f"{lead}: "
     name = plain_ascii(job.file_name, SUBJECT_LIMIT - len(start))
-    return start + (name or "video")
+    # Of a name in another script, only its extension and the odd bracket may be left.
+    stem = job.file_name[: len(job.file_name) - len(extension(job.file_name))]
+    readable = any(c.isalnum() for c in plain_ascii(stem, SUBJECT_LIMIT))
+    return start + (name if readable else "video")
 
 
 def _percent(job: Job) -> str:
-    return f"{100 * (job.savings_ratio or 0):.0f} %"
+    return percent(job.savings_ratio or 0)
+
+
+def _name(job: Job) -> str:
+    return one_line(job.file_name).strip() or "A video without a name"
+
+
+def _why(job: Job) -> str:
+    return f"Why: {one_line(job.reason or 'no reason was written down.')}"
+
+
+def _dollars(usd: float) -> str:
+    return f"about ${usd:.2f}" if usd >= 0.005 else "less than a cent"
 
 
 def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
@@ -78,7 +94,7 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lines = [
         f"{human_size(job.size_bytes)} became {human_size(published)}: "
         f"{_percent(job)} smaller, {human_size(saved)} saved.",
-        f"That is about ${storage_usd_per_month(saved, prices):.2f} less in S3 every month.",
+        f"That saves {_dollars(storage_usd_per_month(saved, prices))} in S3 every month.",
     ]
     if job.measurement and job.measurement.score:
         score = job.measurement.score
@@ -91,24 +107,24 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         lines += ["", "What the encoder could not carry over:"]
         lines += [f"- {loss}" for loss in job.plan.losses]
     lines += ["", "What to do next: review the video and its row. Your original is untouched."]
-    return f"{job.file_name} is compressed and checked.", lines
+    return f"{_name(job)} is compressed and checked.", lines
 
 
 def _kept(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lines = [
-        f"Why: {job.reason}",
+        _why(job),
         "",
         f"The original ({human_size(job.size_bytes)}) was published as it is: {link}",
         "",
         "What to do next: nothing, unless you expected a smaller file. "
         "Then choose another preset for this workflow.",
     ]
-    return f"{job.file_name} was not compressed; the original is published.", lines
+    return f"{_name(job)} was not compressed; the original is published.", lines
 
 
 def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lines = [
-        f"Why: {job.reason}",
+        _why(job),
         "",
         "Nothing is lost: your original is untouched in Google Drive.",
         "",
@@ -118,15 +134,15 @@ def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     ]
     if job.source_url:
         lines += ["", f"In Google Drive: {job.source_url}"]
-    return f"{job.file_name} could not be processed.", lines
+    return f"{_name(job)} could not be processed.", lines
 
 
 def _started(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lines = [
-        f"{human_size(job.size_bytes)}, uploaded by {job.uploader or 'someone'}.",
+        f"{human_size(job.size_bytes)}, uploaded by {one_line(job.uploader or 'someone')}.",
         "You will get another email when it is done.",
     ]
-    return f"{job.file_name} is being processed.", lines
+    return f"{_name(job)} is being processed.", lines
 
 
 def _footer(job: Job) -> list[str]:
@@ -134,7 +150,7 @@ def _footer(job: Job) -> list[str]:
     if job.preset:
         lines[0] += f", preset “{job.preset}”"
     if job.uploader:
-        lines.append(f"Uploaded by {job.uploader}")
+        lines.append(f"Uploaded by {one_line(job.uploader)}")
     if job.started_at and job.completed_at:
         lines.append(f"Took {minutes_and_seconds(job.started_at, job.completed_at)}")
     return ["--", *lines]
