@@ -159,7 +159,7 @@ class Server(ThreadedWSGIServer):
         with socket.create_server(("127.0.0.1", port), backlog=self.request_queue_size) as bound:
             super().__init__("127.0.0.1", port, app, Handler, fd=bound.fileno())
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="front", daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="front", daemon=True
         )
 
     def start(self) -> None:

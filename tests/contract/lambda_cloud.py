@@ -45,6 +45,13 @@ def slow(event, context):
     time.sleep(event)
     return os.getpid()
 
+def starts_another(event, context):
+    import subprocess
+    child = subprocess.Popen(["sleep", "60"])
+    with open(event, "w") as out:
+        out.write(str(child.pid))
+    time.sleep(60)
+
 def dies(event, context):
     os._exit(event)
 

@@ -421,6 +421,21 @@ def test_close_leaves_no_process_behind(tmp_path: Path) -> None:
     assert children_of(os.getpid()) == before
 
 
+def test_time_out_ends_what_the_function_started(shared: LambdaCloud, tmp_path: Path) -> None:
+    name = shared.create("starts_another", Timeout=1)
+    assert result(call(shared, name, str(tmp_path / "pid")))["errorType"] == "Sandbox.Timedout"
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not alive(pid) or is_zombie(pid))
+
+
+def is_zombie(pid: int) -> bool:
+    """Ended, and not yet collected by whoever adopted it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def test_children_end_when_the_parent_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(
         f"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -24,6 +23,14 @@ log = logging.getLogger("slimreel.local.lambda")
 
 #: AWS allows an import 10 s; a laptop that encodes video at the same time gets more.
 INIT_LIMIT_S = 60.0
+
+_SERVER_ENV = {
+    # macOS kills forked processes that touch some frameworks, unless told otherwise.
+    "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
+    # What is preloaded must not come from the developer's own AWS profile.
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
 
 
 class Throttled(Exception):
@@ -78,8 +85,7 @@ class ForkServer:
                 [sys.executable, "-P", sandbox.__file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # macOS kills forked processes that touch some frameworks, unless told otherwise.
-                env={**os.environ, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"},
+                env={**os.environ, **_SERVER_ENV},
             )
         self._lock = threading.Lock()
         self._ready = False
@@ -148,8 +154,7 @@ class Environment:
         return reply
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        sandbox.kill_tree(self.pid)
         self.channel.close()
 
 
@@ -229,8 +234,7 @@ class Environments:
         for environment in idle:
             environment.kill()
         for environment in at_work:  # whoever waits for its answer closes the channel
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(environment.pid, signal.SIGKILL)
+            sandbox.kill_tree(environment.pid)
         self._server.close()
         self._janitor.join()
 
