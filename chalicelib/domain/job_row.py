@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain.job import Job
+from chalicelib.domain.measurement import QualityScore
 from chalicelib.domain.row import KEY_FIELD
 from chalicelib.domain.text import seconds_between
+from chalicelib.domain.verdict import Decision
 
 MB = 1_000_000
 
@@ -22,7 +24,7 @@ def job_row(job: Job, *, link: str | None) -> dict[str, Any]:
         KEY_FIELD: job.job_id,
         "File Name": job.file_name,
         "Status": job.status.value,
-        "Reason": job.reason or (job.plan.reasons[0] if job.plan else None),
+        "Reason": _reason(job),
         "Original Size (MB)": round(job.size_bytes / MB, 2),
         "Compressed Size (MB)": _mb(job.published_size_bytes),
         "Savings (%)": job.savings_ratio,
@@ -50,9 +52,9 @@ def job_row(job: Job, *, link: str | None) -> dict[str, Any]:
 
 def quality_note(job: Job) -> str | None:
     """Who measured the quality, and its worst part."""
-    if job.measurement is None or job.measurement.score is None:
+    score = _score(job)
+    if job.measurement is None or score is None:
         return None
-    score = job.measurement.score
     note = (
         f"Measured by Slimreel ({job.measurement.measured_by}); "
         f"worst 1 %: {score.ssim_worst_1_percent:.3f}"
@@ -67,13 +69,31 @@ def resolution(job: Job) -> str | None:
     if job.facts is None or job.facts.resolution is None:
         return None
     before = job.facts.resolution
-    if job.plan and job.plan.scaled and job.plan.width:
+    if _accepted(job) and job.plan and job.plan.scaled:
         return f"{before} → {job.plan.width}x{job.plan.height}"
     return before
 
 
+def _accepted(job: Job) -> bool:
+    """Whether it is the result that is published; what was measured of a refused one says
+    nothing about the original that is published in its place.
+    """
+    return job.verdict is not None and job.verdict.decision is Decision.ACCEPT
+
+
+def _score(job: Job) -> QualityScore | None:
+    return job.measurement.score if job.measurement and _accepted(job) else None
+
+
 def _ssim(job: Job) -> float | None:
-    return job.measurement.score.ssim_mean if job.measurement and job.measurement.score else None
+    score = _score(job)
+    return score.ssim_mean if score else None
+
+
+def _reason(job: Job) -> str | None:
+    """How it ended, then why these settings; a plan to keep the original says the same twice."""
+    reasons = (job.reason, *(job.plan.reasons if job.plan else ()))
+    return "\n".join(dict.fromkeys(reason for reason in reasons if reason)) or None
 
 
 def _mb(size_bytes: int | None) -> float | None:
