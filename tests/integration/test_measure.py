@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib.adapters.ffmpeg import Ffmpeg, ToolFailed, ToolTimedOut
 from chalicelib.domain.errors import Temporary
@@ -350,7 +356,7 @@ def address(place) -> Iterator[str]:
     Ranges.folder = place
     server = ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -371,6 +377,56 @@ def test_films_behind_urls_are_measured_alike(source, result, address):
 def test_film_that_cannot_be_reached_is_tried_again_later(source, address):
     with pytest.raises(Temporary):
         measure(TOOL, source=clip(source), result=Clip(url=f"{address}/gone.mp4", size_bytes=1))
+
+
+@pytest.fixture
+def secure_address(place, tmp_path) -> Iterator[tuple[str, str]]:
+    """An HTTPS server and the file that holds its certificate."""
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(self_signed())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    Ranges.folder = place
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}", str(certificate)
+    server.shutdown()
+    server.server_close()
+
+
+def self_signed() -> bytes:
+    """Key and certificate for 127.0.0.1, as one PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return private + signed.public_bytes(serialization.Encoding.PEM)
+
+
+def test_https_is_read_only_from_whom_we_trust(source, secure_address):
+    address, certificate = secure_address
+    url = f"{address}/source.mp4"
+    trusting = Ffmpeg(FFMPEG, ca_file=certificate)
+    trusting.run([*trusting.reading(url), "-t", "0", "-f", "null", "-"], timeout_s=20)
+    with pytest.raises(ToolFailed) as failure:
+        at_once = TOOL.reading(url, "-reconnect_on_network_error", "0")
+        TOOL.run([*at_once, "-t", "0", "-f", "null", "-"], timeout_s=20)
+    assert "certificate verify failed" in str(failure.value.completed.stderr_tail)
 
 
 # The tool
