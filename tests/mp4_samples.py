@@ -32,7 +32,7 @@ def packed(language: str) -> int:
 
 @dataclass
 class Track:
-    """A track whose chunks are `chunk_bytes` long and lie where `places` says."""
+    """A track whose chunks lie where `places` says; `padding` follows the table that says so."""
 
     kind: bytes = b"vide"
     created: int = 0
@@ -41,6 +41,7 @@ class Track:
     long_offsets: bool = False
     extra: bytes = b""
     media_extra: bytes = b""
+    padding: bytes = b""
     places: list[int] = field(default_factory=list)
 
     def dump(self) -> bytes:
@@ -50,6 +51,7 @@ class Track:
             b"co64" if self.long_offsets else b"stco",
             struct.pack(">II", 0, len(self.places)),
             table,
+            self.padding,
         )
         url = box(b"url ", struct.pack(">I", 1))
         references = box(b"dinf", box(b"dref", struct.pack(">II", 0, 1), url))

@@ -136,6 +136,14 @@ def test_frames_of_unequal_length_meet_their_counterparts(place, options, sampli
     assert problems(found) == ()
 
 
+def test_frame_shown_since_before_a_window_is_there_to_compare(place):
+    film = make(place / "still.mp4", *VARIABLE, seconds=3)
+    encoded = encode(film, place / "still_result.mp4", "-fps_mode", "cfr", "-r", "30")
+    score = measured(film, encoded, SAMPLED).score
+    assert score is not None
+    assert score.frames == 3 * 15  # the middle window begins between two frames of the source
+
+
 def test_lower_frame_rate_is_compared_at_that_rate(source, place):
     slower = encode(source, place / "slower.mp4", "-vf", "fps=15")
     found = measured(source, slower)

@@ -78,6 +78,7 @@ tracks = st.builds(
     long_offsets=st.booleans(),
     extra=st.one_of(user_data, junk),
     media_extra=junk,
+    padding=st.sampled_from([b"", b"pad!"]),
 )
 films = st.builds(
     film,

@@ -180,6 +180,13 @@ def test_short_offsets_stay_short_where_they_fit():
     assert kind == b"stco"
 
 
+def test_bytes_behind_a_table_of_offsets_stay():
+    data = film([Track(padding=b"pad!"), Track(kind=b"soun", padding=b"pad?")])
+    new = put(data, EVERYTHING)
+    assert chunks(new) == chunks(data)
+    assert b"pad!" in new and b"pad?" in new
+
+
 def external_data() -> bytes:
     return two_tracks().replace(
         box(b"url ", struct.pack(">I", 1)), box(b"url ", struct.pack(">I", 0))
