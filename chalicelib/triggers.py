@@ -60,13 +60,13 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         if job.step != name:
             reach.records.append_moment(job_id, name, now_iso())
         answer = run(reach, job, call)
-        log.info("step done", extra={"job_id": job_id, "step": name, "answer": answer})
+        log.info("job %s: %s done: %s", job_id, name, answer)
         return answer
     except SlimreelError as error:
-        log.warning("%s: %s: %s", name, type(error).__name__, error, extra={"job_id": job_id})
+        log.warning("job %s: %s: %s: %s", job_id, name, type(error).__name__, error)
         raise as_flow_sees_it(error) from error
     except Exception:
-        log.exception("%s failed", name, extra={"job_id": job_id})
+        log.exception("job %s: %s failed", job_id, name)
         raise
 
 
@@ -88,13 +88,16 @@ def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the rows of these jobs up to date; those that could not be are tried again."""
+    """Bring the rows of these jobs up to date; those that could not be are tried again later."""
     from chalicelib.steps.rows import sync_rows
 
     job_of = {r["messageId"]: json.loads(r["body"])["job_id"] for r in event["Records"]}
-    failed = sync_rows(services(), sorted(set(job_of.values())))
-    retry = [message_id for message_id, job_id in job_of.items() if job_id in failed]
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in retry]}
+    again = sync_rows(services(), sorted(set(job_of.values())))
+    retried = [r for r in event["Records"] if job_of[r["messageId"]] in again]
+    for record in retried:
+        wait_s = again[job_of[record["messageId"]]]
+        services().queues.show_row_again(record["receiptHandle"], wait_s)
+    return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in retried]}
 
 
 def encode_changed(event: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -158,7 +157,7 @@ def _report(deployment: Deployment, job: Job, project_dir: Path) -> Report:
         job,
         output_path=str(output) if output else None,
         output_url=url if output else None,
-        airtable_row=_row(deployment, job),
+        airtable_row=next(iter(deployment.rows(job.job_id)), None),
         email=_email(deployment, job),
     )
 
@@ -179,17 +178,6 @@ def _exported(deployment: Deployment, job: Job, project_dir: Path) -> Path | Non
     except OSError:  # another file system
         shutil.copyfile(stored, target)
     return target
-
-
-def _row(deployment: Deployment, job: Job) -> dict[str, Any] | None:
-    """The row as pyairtable reads it back."""
-    from pyairtable import Api
-    from pyairtable.formulas import match
-
-    cloud = deployment.cloud
-    api = Api(cloud.airtable_token, endpoint_url=cloud.endpoint_url, timeout=(3.05, 10))
-    found = api.table(deployment.base_id, "Videos").first(formula=match({"Job ID": job.job_id}))
-    return dict(found["fields"]) if found else None
 
 
 def _email(deployment: Deployment, job: Job) -> Email | None:

@@ -43,6 +43,14 @@ def camera_clip(
 def ssim_mean(result: Path, source: Path) -> float:
     """What a plain ffmpeg says, with none of our code between."""
     said = ffmpeg(
-        "-i", "file:" + str(result), "-i", "file:" + str(source), "-lavfi", "ssim", "-f", "null", "-"
+        "-i",
+        "file:" + str(result),
+        "-i",
+        "file:" + str(source),
+        "-lavfi",
+        "ssim",
+        "-f",
+        "null",
+        "-",
     )
     return float(said.rsplit("All:", 1)[1].split()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,14 @@ class Queues:
             MessageBody=json.dumps({"job_id": job_id}),
             MessageGroupId="rows",
             MessageDeduplicationId=f"{job_id}-{row_version}",
+        )
+
+    def show_row_again(self, receipt_handle: str, after_s: float) -> None:
+        """Hand a message that could not be worked on back to the queue for so long."""
+        self._client.change_message_visibility(
+            QueueUrl=self._rows_queue_url,
+            ReceiptHandle=receipt_handle,
+            VisibilityTimeout=math.ceil(after_s),
         )
 
 

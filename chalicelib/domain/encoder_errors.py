@@ -8,6 +8,9 @@ from __future__ import annotations
 #: Codes that say nothing about the video: another attempt may succeed.
 FAULTS = frozenset({1050, 1507, 1517, 1522, 1550, 1999})
 
+#: Codes of a sound video that MediaConvert has no decoder for: the original is worth publishing.
+NO_DECODER = frozenset({1030})
+
 _SENTENCES = {
     1010: "The encoder cannot open the file: it is not a video, or a kind it does not know.",
     1020: "The encoder found no pictures in the file that it can decode.",

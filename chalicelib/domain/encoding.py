@@ -62,6 +62,8 @@ def job_settings(
 def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
     description: dict[str, Any] = {
         "ScalingBehavior": "FIT_NO_UPSCALE",
+        # Unless told otherwise MediaConvert smooths the picture before it encodes.
+        "VideoPreprocessors": {"NoiseReducer": {"Filter": "NONE"}},
         "CodecSettings": {
             "Codec": "H_264",
             "H264Settings": {

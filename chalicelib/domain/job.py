@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.measurement import Measurement
+from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.verdict import Verdict
 
@@ -39,7 +39,6 @@ class Fetched:
     upload_id: str
     part_size_bytes: int
     done_bytes: int = 0
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,9 +91,9 @@ def _ssim(job: Job) -> float | None:
 
 
 def _reason(job: Job) -> str | None:
-    """How it ended, then why these settings; a plan to keep the original says the same twice."""
-    reasons = (job.reason, *(job.plan.reasons if job.plan else ()))
-    return "\n".join(dict.fromkeys(reason for reason in reasons if reason)) or None
+    """How it ended; and why these settings, while they matter to what is or will be published."""
+    settings = job.plan.reasons if job.plan and (job.status.is_open or _accepted(job)) else ()
+    return "\n".join((*([job.reason] if job.reason else []), *settings)) or None
 
 
 def _mb(size_bytes: int | None) -> float | None:

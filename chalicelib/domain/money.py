@@ -58,9 +58,7 @@ def storage_usd_per_month(size_bytes: int, prices: Prices) -> float:
     return size_bytes / GIB * prices.standard_per_gib_month
 
 
-def months_to_pay_back(
-    cost_usd: float, saved_bytes: int, prices: Prices
-) -> float | None:
+def months_to_pay_back(cost_usd: float, saved_bytes: int, prices: Prices) -> float | None:
     """Months until the saved storage has paid for the encode; None when nothing is saved."""
     saving = storage_usd_per_month(saved_bytes, prices)
     return cost_usd / saving if saving > 0 else None

@@ -14,6 +14,7 @@ from typing import Any
 from chalicelib.domain import encoder_errors
 from chalicelib.domain.job import Job, Outcome
 from chalicelib.domain.text import now_iso
+from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def encode_changed(services: Services, detail: Mapping[str, Any]) -> None:
     metadata = detail.get("userMetadata", {})
     job = services.records.get(str(metadata.get("job_id", "")))
     if job is None or not job.status.is_open or str(job.attempt) != metadata.get("attempt"):
-        log.info("event of no current attempt ignored", extra={"detail": dict(detail)})
+        log.info("event of no current attempt ignored: %s", dict(detail))
         return
     if detail["status"] in ("COMPLETE", "ERROR", "CANCELED"):
         finish(services, job, outcome_in_event(detail, job.attempt))
@@ -35,7 +36,13 @@ def encode_changed(services: Services, detail: Mapping[str, Any]) -> None:
 
 def finish(services: Services, job: Job, outcome: Outcome) -> None:
     """Store the outcome of the job's current attempt and answer the waiting flow."""
-    changes = {"outcome": outcome, "encode_percent": 100, "updated_at": now_iso()}
+    changes: dict[str, Any] = {
+        "outcome": outcome,
+        "encode_percent": 100,
+        "updated_at": now_iso(),
+    }
+    if outcome.error_code in encoder_errors.NO_DECODER:
+        changes["verdict"] = Verdict(decision=Decision.KEEP_ORIGINAL, reason=_sentence(outcome))
     first = services.records.update(
         job.job_id,
         changes,
@@ -83,8 +90,14 @@ def outcome_in_event(detail: Mapping[str, Any], attempt: int) -> Outcome:
 def _failure(outcome: Outcome) -> tuple[str, str]:
     if outcome.status == "CANCELED":
         return "Rejected", "The encode was cancelled in MediaConvert."
-    message = encoder_errors.sentence(outcome.error_code, outcome.error_message)
-    return ("EncoderFault" if outcome.error_code in encoder_errors.FAULTS else "Rejected"), message
+    if outcome.error_code in encoder_errors.NO_DECODER:
+        return "NoDecoder", _sentence(outcome)
+    is_fault = outcome.error_code in encoder_errors.FAULTS
+    return "EncoderFault" if is_fault else "Rejected", _sentence(outcome)
+
+
+def _sentence(outcome: Outcome) -> str:
+    return encoder_errors.sentence(outcome.error_code, outcome.error_message)
 
 
 def _note_progress(services: Services, job: Job, detail: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ def reconcile(services: Services, now: datetime | None = None) -> None:
         try:
             _reconcile_job(services, job)
         except SlimreelError as error:
-            log.warning("not reconciled: %s", error, extra={"job_id": job.job_id})
+            log.warning("job %s: not reconciled: %s", job.job_id, error)
 
 
 def _reconcile_job(services: Services, job: Job) -> None:

@@ -21,41 +21,45 @@ log = logging.getLogger(__name__)
 
 #: Source: https://airtable.com/developers/web/api/update-multiple-records
 ROWS_PER_CALL = 10
+DEFAULT_PAUSE_S = 60.0
 
 
-def sync_rows(services: Services, job_ids: Sequence[str]) -> set[str]:
-    """Write the rows of these jobs; returns the ids of those to try again soon.
+def sync_rows(services: Services, job_ids: Sequence[str]) -> dict[str, float]:
+    """Write the rows of these jobs.
 
     A stage without an Airtable base keeps no rows.
+
+    Returns:
+        The ids of the jobs to try again, each with the seconds to wait before.
     """
     if not services.settings.airtable_base_id:
-        return set()
+        return {}
     found = (services.records.get(job_id) for job_id in job_ids)
     dirty = [job for job in found if job and job.synced_version < job.row_version]
-    again: set[str] = set()
+    again: dict[str, float] = {}
     for start in range(0, len(dirty), ROWS_PER_CALL):
         again |= _write(services, dirty[start : start + ROWS_PER_CALL])
     return again
 
 
-def _write(services: Services, jobs: Sequence[Job]) -> set[str]:
+def _write(services: Services, jobs: Sequence[Job]) -> dict[str, float]:
     try:
         ids = services.airtable.upsert([_row(services, job) for job in jobs])
     except AirtableUnavailable as error:
         log.warning("Airtable is unavailable: %s", error)
-        return {job.job_id for job in jobs}
+        return {job.job_id: error.retry_after_s or DEFAULT_PAUSE_S for job in jobs}
     except AirtableOutOfCalls as error:
         # Trying again soon would not help; the rows stay marked and are queued again later.
         log.error("Airtable took no row: %s", error)
-        return set()
+        return {}
     except AirtableRefused as error:
         if len(jobs) > 1:  # one bad row refuses the whole call; the others must not wait for it
-            return set().union(*(_write(services, [job]) for job in jobs))
-        log.error("Airtable refused the row: %s", error, extra={"job_id": jobs[0].job_id})
-        return set()
+            return {k: v for job in jobs for k, v in _write(services, [job]).items()}
+        log.error("job %s: Airtable refused the row: %s", jobs[0].job_id, error)
+        return {}
     for job in jobs:
         services.records.mark_synced(job.job_id, job.row_version, ids[job.job_id])
-    return set()
+    return {}
 
 
 def _row(services: Services, job: Job) -> dict[str, object]:

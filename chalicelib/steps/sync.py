@@ -99,7 +99,7 @@ def _start_new(services: Services, files: Iterable[DriveFile]) -> None:
                 if isinstance(found, Candidate):
                     start_job(services, workflow, found)
                 elif workflow.drive_folder in file.parents:
-                    log.info("ignored: %s", found.reason, extra={"file_id": found.file_id})
+                    log.info("Drive file %s ignored: %s", found.file_id, found.reason)
 
 
 def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:

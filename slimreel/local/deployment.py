@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 
 from chalicelib.adapters.drive import Drive
 from chalicelib.adapters.flows import Flows
 from chalicelib.adapters.records import Records
-from chalicelib.domain.row import TABLE_NAME
+from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
 from slimreel import airtable
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
@@ -52,8 +53,11 @@ class Deployment:
 
     @cached_property
     def records(self) -> Records:
-        table = self.cloud.resource("dynamodb").Table(self.stack.resources["JobsTable"])
-        return Records(table)
+        return Records(self._table)
+
+    @cached_property
+    def _table(self) -> Any:
+        return self.cloud.resource("dynamodb").Table(self.stack.resources["JobsTable"])
 
     @cached_property
     def drive(self) -> Drive:
@@ -67,6 +71,16 @@ class Deployment:
     def flows(self) -> Flows:
         arn = self.stack.outputs["CompressFlowArn"]
         return Flows(self.cloud.client("stepfunctions"), arn_prefix=arn.removesuffix("compress"))
+
+    def close(self) -> None:
+        """Close the connections made here; the cloud goes on."""
+        self.drive.close()
+        self._table.meta.client.close()
+
+    def rows(self, job_id: str) -> list[dict[str, Any]]:
+        """A job's Airtable rows, as a person would see them: there is one, or none yet."""
+        rows = self.cloud.airtable.rows(self.base_id, TABLE_NAME)
+        return [row for row in rows if row.get(KEY_FIELD) == job_id]
 
     def invoke(self, function: str) -> None:
         """Call a function that takes no input, as its schedule would.
@@ -92,7 +106,9 @@ def deployed(
         project_dir: the checkout whose `app.py` and template are used.
     """
     with Cloud(data_dir, project_dir, encoder_concurrency=encoder_concurrency) as cloud:
-        yield deploy(cloud, project_dir)
+        deployment = deploy(cloud, project_dir)
+        with closing(deployment):
+            yield deployment
 
 
 def deploy(cloud: Cloud, project_dir: Path) -> Deployment:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from pyairtable import Api
-from pyairtable.formulas import match
 
 from chalicelib.domain import keys
 from chalicelib.domain.drive import Candidate, candidate
@@ -21,7 +19,7 @@ from slimreel.local.mail import Mail
 T = TypeVar("T")
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 #: Generous: the machine may be busy. A test that waits this long has failed.
-WAIT_S = 90.0
+WAIT_S = 40.0
 
 
 @dataclass
@@ -44,6 +42,10 @@ class Studio:
     def job(self, job_id: str) -> Job | None:
         return self.deployment.records.get(job_id)
 
+    def is_in(self, job_id: str, step: str) -> bool | None:
+        job = self.job(job_id)
+        return True if job and job.step == step else None
+
     def finished(self, job_id: str) -> Job:
         """The job once it is closed, its row written and its execution over."""
 
@@ -58,12 +60,8 @@ class Studio:
         return until(closed, f"job {job_id} to end; it is {self.job(job_id)}")
 
     def row(self, job_id: str) -> dict[str, Any]:
-        cloud = self.deployment.cloud
-        api = Api(cloud.airtable_token, endpoint_url=cloud.endpoint_url, timeout=(3, 10))
-        table = api.table(self.deployment.base_id, "Videos")
-        rows = table.all(formula=match({"Job ID": job_id}))
-        assert len(rows) == 1, rows
-        return dict(rows[0]["fields"])
+        [row] = self.deployment.rows(job_id)
+        return row
 
     def emails(self, job_id: str) -> list[Mail]:
         return [mail for mail in self.deployment.cloud.mailbox.mails() if job_id in mail.body]

@@ -34,7 +34,9 @@ def audio_only(path: Path) -> None:
 
 
 def still_image(path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180", "-frames:v", "1", "-f", "image2", str(path))
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=size=320x180", "-frames:v", "1", "-f", "image2", str(path)
+    )
 
 
 BROKEN = {
@@ -60,9 +62,7 @@ def test_what_is_no_whole_video_fails_with_a_sentence(
 
 
 def test_cut_in_the_middle_is_never_published_as_if_whole(studio: Studio, tmp_path: Path) -> None:
-    whole = camera_clip(
-        tmp_path / "whole.mp4", duration_s=3.0, extra=("-movflags", "+faststart")
-    )
+    whole = camera_clip(tmp_path / "whole.mp4", duration_s=3.0, extra=("-movflags", "+faststart"))
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     job = studio.finished(studio.job_id(studio.drop(cut)))
@@ -89,7 +89,9 @@ def test_replaced_while_it_is_copied(studio: Studio, tmp_path: Path) -> None:
     )
     file_id = studio.drop(camera_clip(tmp_path / "old.mp4", seed=21), name="replaced.mp4")
     old_job = studio.job_id(file_id)
-    until(lambda: (job := studio.job(old_job)) and job.step == "fetch" or None, "the copy to start")
+    until(
+        lambda: ((job := studio.job(old_job)) and job.step == "fetch") or None, "the copy to start"
+    )
     new = camera_clip(tmp_path / "new.mp4", seed=22)
     studio.deployment.cloud.drive.replace_content(file_id, new)
     assert studio.job_id(file_id) != old_job
@@ -106,7 +108,9 @@ def test_trashed_while_it_is_copied(studio: Studio, tmp_path: Path) -> None:
     )
     file_id = studio.drop(camera_clip(tmp_path / "trashed.mp4", seed=23))
     job_id = studio.job_id(file_id)
-    until(lambda: (job := studio.job(job_id)) and job.step == "fetch" or None, "the copy to start")
+    until(
+        lambda: ((job := studio.job(job_id)) and job.step == "fetch") or None, "the copy to start"
+    )
     studio.deployment.cloud.drive.trash(file_id)
     job = studio.finished(job_id)
     assert job.status is Status.FAILED

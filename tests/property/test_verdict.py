@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.measurement import Measurement, QualityScore
@@ -12,7 +12,7 @@ from chalicelib.domain.plan import Plan
 from chalicelib.domain.verdict import Decision, Verdict, damage_problems, judge
 from tests.examples import a_measurement, a_plan, tracks
 
-quick = settings(max_examples=300, deadline=None)
+quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 shares = st.floats(0.5, 1) | st.sampled_from([0.85, 0.95, 0.9, 0.99, float("nan")])
 scores = st.builds(
