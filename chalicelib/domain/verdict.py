@@ -13,6 +13,10 @@ from chalicelib.domain.plan import Plan, raised
 from chalicelib.domain.text import percent, rounded_down
 
 
+#: Headers are not exact: a track may stop a moment before the container's stated length.
+MISSING_S, MISSING_SHARE = 0.5, 0.02
+
+
 class Decision(StrEnum):
     ACCEPT = "accept"
     RETRY_HIGHER = "retry_higher"
@@ -76,6 +80,25 @@ def damage_problems(measurement: Measurement) -> tuple[str, ...]:
     if measurement.score is None:
         problems.append("it could not be compared with the original")
     return tuple(problems)
+
+
+def missing_end(measurement: Measurement, promised_s: float | None) -> str | None:
+    """Whether the source ends before its own index says; a sentence for its sender, or None.
+
+    Encoders take such a file without complaint and return what there is of it.
+
+    Args:
+        promised_s: the source's length by its header.
+    """
+    if promised_s is None or not measurement.source_tracks:
+        return None
+    there_s = max(track.end_s for track in measurement.source_tracks)
+    if promised_s - there_s <= max(MISSING_S, MISSING_SHARE * promised_s):
+        return None
+    return (
+        f"The video ends too early: it should last {promised_s:.1f} s and only the first "
+        f"{there_s:.1f} s are there. The upload or export was probably cut off; send it again."
+    )
 
 
 def score_problems(plan: Plan, measurement: Measurement) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
+from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.plan import raised
-from chalicelib.domain.verdict import Decision, judge
+from chalicelib.domain.verdict import Decision, judge, missing_end
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.plan import begin_attempt
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 
 def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
+    """Raises: Rejected: the source itself lacks its end."""
     if job.measurement is None and job.verdict is not None:
         return {"decision": job.verdict.decision.value}  # this invocation is a repeat
     assert job.plan and job.measurement and job.result_size_bytes is not None
+    promised_s = job.facts.duration_s if job.facts else None
+    if cut_off := missing_end(job.measurement, promised_s):
+        raise Rejected(cut_off)
     workflow = all_workflows()[job.workflow]
     verdict = judge(
         plan=job.plan,

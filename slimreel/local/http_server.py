@@ -55,6 +55,12 @@ class Handler(MotoRequestHandler):  # type: ignore[misc] # moto ships no types
     server: Server
     close_connection: bool
 
+    def finish(self) -> None:
+        # A client that hung up inside a body (ffmpeg does, to seek) leaves bytes nobody wants.
+        with contextlib.suppress(ConnectionError):
+            super().finish()
+        self.rfile.close()
+
     def handle_expect_100(self) -> bool:
         # `Expect: 100-continue` is answered in `run_wsgi`.
         return True

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Studio
 
 def test_a_dropped_video_comes_out_smaller(studio: Studio, tmp_path: Path) -> None:
     # Given a wasteful clip with two audio tracks and a recording date
-    tags = ("-metadata", "creation_time=2026-05-04T09:30:00Z", "-metadata:s:a:0", "language=deu")
+    tags = ("-metadata", "creation_time=2026-05-04T09:30:00Z", "-metadata:s:a:0", "language=ita")
     clip = camera_clip(tmp_path / "Scene 4.mov", audio_tracks=2, extra=tags)
     before = hashlib.sha256(clip.read_bytes()).hexdigest()
     # When somebody drops it into the folder
@@ -33,7 +33,7 @@ def test_a_dropped_video_comes_out_smaller(studio: Studio, tmp_path: Path) -> No
     assert abs(ssim_mean(result, clip) - job.measurement.score.ssim_mean) < 0.01
     with av.open(str(result)) as film:
         assert len(film.streams.audio) == 2
-        assert film.streams.audio[0].language == "deu"
+        assert film.streams.audio[0].language == "ita"
         assert film.metadata["creation_time"].startswith("2026-05-04T09:30:00")
     # and the original is untouched, and nothing temporary is left
     assert hashlib.sha256(clip.read_bytes()).hexdigest() == before
