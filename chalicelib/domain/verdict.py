@@ -12,7 +12,6 @@ from chalicelib.domain.measurement import Measurement, duration_problems, track_
 from chalicelib.domain.plan import Plan, raised
 from chalicelib.domain.text import percent, rounded_down
 
-
 #: Headers are not exact: a track may stop a moment before the container's stated length.
 MISSING_S, MISSING_SHARE = 0.5, 0.02
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.encoder_errors import FAULTS, sentence
+from chalicelib.domain.encoder_errors import FAULTS, NO_DECODER, sentence
 
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/mediaconvert_error_codes.html
 DOCUMENTED = (
@@ -50,3 +50,9 @@ def test_faults_of_the_encoder_may_be_tried_again(code: int) -> None:
 @pytest.mark.parametrize("code", [1010, 1020, 1030, 1040, 1075, 1076, 1091, 1401, 1404, 1432, 1434])
 def test_what_another_attempt_cannot_cure_is_no_fault(code: int) -> None:
     assert code not in FAULTS
+
+
+def test_a_missing_decoder_is_neither_a_fault_nor_a_broken_video() -> None:
+    assert 1030 in NO_DECODER
+    assert not NO_DECODER & FAULTS
+    assert not NO_DECODER & {1010, 1020, 1075, 1076, 1091}

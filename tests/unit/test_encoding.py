@@ -236,6 +236,11 @@ def test_a_size_that_changes_is_exactly_the_planned_one() -> None:
     assert video["ScalingBehavior"] == "STRETCH_TO_OUTPUT"  # DEFAULT would add bars
 
 
+def test_the_picture_is_not_smoothed_on_the_way() -> None:
+    # Left alone, MediaConvert filters noise before it encodes.
+    assert the_video(a_plan())["VideoPreprocessors"] == {"NoiseReducer": {"Filter": "NONE"}}
+
+
 def test_the_result_is_one_mp4_at_the_destination() -> None:
     (group,) = built(a_plan())["OutputGroups"]
     assert group["OutputGroupSettings"]["FileGroupSettings"]["Destination"] == DESTINATION

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.measurement import Measurement
-from chalicelib.domain.verdict import Decision, Verdict, judge
+from chalicelib.domain.verdict import Decision, Verdict, judge, missing_end
 from tests.examples import a_measurement, a_plan, a_score, tracks
 
 
@@ -191,3 +191,45 @@ def test_a_damaged_file_is_not_tried_again_for_its_score() -> None:
 def test_an_empty_source_is_never_undercut() -> None:
     verdict = judged(source_size_bytes=0, result_size_bytes=0)
     assert verdict.decision is Decision.KEEP_ORIGINAL
+
+
+# a source that was cut off
+
+
+def lasting(*ends_s: float) -> Measurement:
+    found = tuple(
+        replace(track, end_s=end_s) for track, end_s in zip(tracks(), ends_s, strict=True)
+    )
+    return a_measurement(source_tracks=found)
+
+
+@pytest.mark.parametrize(
+    ("promised_s", "ends_s"),
+    [
+        (60.0, (60.0, 60.0)),
+        (60.0, (58.9, 58.9)),  # headers are not exact
+        (60.0, (30.0, 60.0)),  # sound that goes on is no cut
+        (60.0, (61.0, 61.0)),
+        (1.0, (0.6, 0.6)),
+        (None, (1.0, 1.0)),
+    ],
+)
+def test_a_source_that_is_all_there_has_no_missing_end(
+    promised_s: float | None, ends_s: tuple[float, float]
+) -> None:
+    assert missing_end(lasting(*ends_s), promised_s) is None
+
+
+@pytest.mark.parametrize(
+    ("promised_s", "there_s"), [(60.0, 58.0), (60.0, 0.0), (1.0, 0.4), (7200.0, 3600.0)]
+)
+def test_a_source_that_ends_before_its_index_says_so_is_told_apart(
+    promised_s: float, there_s: float
+) -> None:
+    said = missing_end(lasting(there_s, there_s), promised_s)
+    assert said is not None and "send it again" in said
+    assert f"{promised_s:.1f} s" in said and f"{there_s:.1f} s" in said
+
+
+def test_tracks_nobody_read_prove_nothing() -> None:
+    assert missing_end(a_measurement(source_tracks=()), 60.0) is None
