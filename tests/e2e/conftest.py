@@ -89,7 +89,7 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
     raise AssertionError(f"waited {wait_s:.0f} s for {what}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     data_dir = tmp_path_factory.mktemp("cloud")
     with deployed(data_dir, PROJECT_DIR) as deployment:
