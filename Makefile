@@ -24,6 +24,10 @@ test: lint ## Check style, types, workflows and run the whole test suite
 	$(BIN)/python -m slimreel.workflows
 	$(BIN)/python -m pytest -q
 
+.PHONY: fuzz
+fuzz: $(READY) ## Try thousands of new examples in the property tests
+	$(BIN)/python -m pytest -q tests/property tests/unit --hypothesis-profile=fuzz --timeout=0
+
 .PHONY: lint
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .

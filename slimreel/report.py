@@ -104,12 +104,13 @@ def report(
 ) -> Report:
     """Put the report of a closed job together."""
     plan, restored = job.plan, job.restored
-    measurement = job.measurement
+    completed = job.status is Status.COMPLETED
+    # What was measured on a result that is not published is no property of what is.
+    measurement = job.measurement if completed else None
     score = measurement.score if measurement else None
     saved = job.savings_bytes
     prices = price_table()
     ratio = job.savings_ratio
-    completed = job.status is Status.COMPLETED
     return Report(
         job_id=job.job_id,
         status=job.status.value,
@@ -137,7 +138,7 @@ def report(
         ssim_worst_1_percent=score.ssim_worst_1_percent if score else None,
         ssim_measured_by=measurement.measured_by if measurement else None,
         ssim_coverage=measurement.coverage if measurement else None,
-        encoder_ssim_mean=job.encoder_ssim_mean,
+        encoder_ssim_mean=job.encoder_ssim_mean if completed else None,
         metadata_restored=restored.fields if restored and completed else (),
         metadata_lost=restored.lost if restored and completed else (),
         output_path=output_path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalice.app import Response
 
-from chalicelib.domain.keys import extension
+from chalicelib.domain.keys import download_name
 from chalicelib.domain.link import is_genuine
 from chalicelib.services import services
 
@@ -24,14 +24,9 @@ def open_link(job_id: str, given: str) -> Response:
         reach.settings.compressed_bucket,
         job.published_key,
         expires_s=PRESIGNED_S,
-        file_name=_name(job.file_name, job.published_key),
+        file_name=download_name(job.file_name, job.published_key),
     )
     return Response("", status_code=302, headers={"Location": url, "Cache-Control": "no-store"})
-
-
-def _name(file_name: str, published_key: str) -> str:
-    stem = file_name.removesuffix(extension(file_name)) or file_name
-    return stem + extension(published_key)
 
 
 def _not_found() -> Response:

@@ -27,7 +27,7 @@ def failure(error: str, cause: str) -> tuple[str, str]:
         return message, details
     if error in ("States.Timeout", "States.HeartbeatTimeout", "Sandbox.Timedout"):
         return "It took far longer than expected and was stopped. Try it again.", details
-    return "Something unexpected went wrong on our side. Nothing is wrong with your file.", details
+    return "Something unexpected went wrong on our side. Your file is untouched.", details
 
 
 def _message(cause: str) -> str | None:

@@ -79,6 +79,16 @@ def extension(file_name: str) -> str:
     return found[0].lower() if found else ""
 
 
+def download_name(file_name: str, published_key: str) -> str:
+    """What a download is called: the dropped name, with the extension of what was published.
+
+    >>> download_name("Take 3.MOV", "compress/0123/Take-3.mp4")
+    'Take 3.mp4'
+    """
+    own, published = extension(file_name), extension(published_key)
+    return file_name if own == published else file_name[: len(file_name) - len(own)] + published
+
+
 def slug(file_name: str) -> str:
     """A short ASCII name made of letters, digits, dashes and underscores.
 

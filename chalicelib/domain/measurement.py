@@ -1,7 +1,7 @@
 """What an independent look at a result and its source found, and what to hold against the result.
 
 Nothing here runs a tool: `ffmpeg_output.py` beside it reads what ffmpeg prints, and
-`steps/measuring.py` runs it.
+`measuring/measure.py` runs it.
 """
 
 from __future__ import annotations

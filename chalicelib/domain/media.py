@@ -63,6 +63,13 @@ class MediaFacts:
     data_tracks: int
 
     @property
+    def longest_track_s(self) -> float | None:
+        """Of picture and sound; a subtitle track may well outlast them."""
+        video_s = self.video.duration_s if self.video else None
+        lengths = [s for s in (video_s, *(a.duration_s for a in self.audio)) if s is not None]
+        return max(lengths, default=None)
+
+    @property
     def resolution(self) -> str | None:
         return f"{self.video.display_width}x{self.video.display_height}" if self.video else None
 

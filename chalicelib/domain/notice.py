@@ -103,9 +103,9 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
             "the worst 1 % of frames, measured by Slimreel against your original."
         )
     lines += ["", f"Watch or download: {link}"]
-    if job.plan and job.plan.losses:
-        lines += ["", "What the encoder could not carry over:"]
-        lines += [f"- {loss}" for loss in job.plan.losses]
+    lost = [*(job.plan.losses if job.plan else ()), *(job.restored.lost if job.restored else ())]
+    if lost:
+        lines += ["", "What could not be carried over:", *(f"- {one_line(what)}" for what in lost)]
     lines += ["", "What to do next: review the video and its row. Your original is untouched."]
     return f"{_name(job)} is compressed and checked.", lines
 

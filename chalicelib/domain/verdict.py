@@ -13,7 +13,7 @@ from chalicelib.domain.plan import Plan, raised
 from chalicelib.domain.text import percent, rounded_down
 
 #: Headers are not exact: a track may stop a moment before the container's stated length.
-MISSING_S, MISSING_SHARE = 0.5, 0.02
+MISSING_S, MISSING_SHARE, MISSING_AT_MOST_S = 0.5, 0.02, 5.0
 
 
 class Decision(StrEnum):
@@ -87,12 +87,13 @@ def missing_end(measurement: Measurement, promised_s: float | None) -> str | Non
     Encoders take such a file without complaint and return what there is of it.
 
     Args:
-        promised_s: the source's length by its header.
+        promised_s: the length of the source's longest picture or sound track by its header.
     """
     if promised_s is None or not measurement.source_tracks:
         return None
     there_s = max(track.end_s for track in measurement.source_tracks)
-    if promised_s - there_s <= max(MISSING_S, MISSING_SHARE * promised_s):
+    allowed_s = min(max(MISSING_S, MISSING_SHARE * promised_s), MISSING_AT_MOST_S)
+    if promised_s - there_s <= allowed_s:
         return None
     return (
         f"The video ends too early: it should last {promised_s:.1f} s and only the first "

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job
 from chalicelib.domain.measurement import Measurement
+from chalicelib.measuring import Clip, Progress
+from chalicelib.measuring import measure as go_on
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-from chalicelib.steps.measuring import Progress
-from chalicelib.steps.measuring import measure as go_on
-from chalicelib.steps.workbench import Clip
 
 if TYPE_CHECKING:
     from chalicelib.triggers import StepCall

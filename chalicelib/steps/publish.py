@@ -29,12 +29,7 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             (services.settings.temp_bucket, source_key),
             target,
             content_type=job.mime_type if original else "video/mp4",
-            file_name=_download_name(job.file_name, extension),
+            file_name=keys.download_name(job.file_name, key),
         )
     ledger.write(services, job, published_key=key, published_size_bytes=size_bytes)
     return {}
-
-
-def _download_name(file_name: str, extension: str) -> str:
-    stem = file_name.removesuffix(keys.extension(file_name)) or file_name
-    return stem + extension if keys.extension(file_name) != extension else file_name

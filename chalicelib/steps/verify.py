@@ -24,7 +24,7 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     if job.measurement is None and job.verdict is not None:
         return {"decision": job.verdict.decision.value}  # this invocation is a repeat
     assert job.plan and job.measurement and job.result_size_bytes is not None
-    promised_s = job.facts.duration_s if job.facts else None
+    promised_s = job.facts.longest_track_s if job.facts else None
     if cut_off := missing_end(job.measurement, promised_s):
         raise Rejected(cut_off)
     workflow = all_workflows()[job.workflow]

@@ -23,9 +23,9 @@ from chalicelib.adapters.ffmpeg import Ffmpeg, ToolFailed, ToolTimedOut
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import Complaints
 from chalicelib.domain.measurement import Measurement, duration_problems, track_problems
-from chalicelib.steps.looking import look
-from chalicelib.steps.measuring import Progress, Sampling, measure
-from chalicelib.steps.workbench import Clip, Film, Workbench
+from chalicelib.measuring.look import look
+from chalicelib.measuring.measure import Progress, Sampling, measure
+from chalicelib.measuring.workbench import Clip, Film, Workbench
 from tests.made_clips import DIALOGUE, FFMPEG, MUSIC, PICTURE, encode, ffmpeg, make
 
 TOOL = Ffmpeg(FFMPEG)

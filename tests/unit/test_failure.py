@@ -21,7 +21,7 @@ from chalicelib.domain.failure import failure
 TRACE = (
     'Traceback (most recent call last):\n  File "/var/task/app.py", line 12, in fetch\nKeyError: 1'
 )
-OURS = "Something unexpected went wrong on our side. Nothing is wrong with your file."
+OURS = "Something unexpected went wrong on our side. Your file is untouched."
 
 
 def lambda_cause(message: str, name: str = "KeyError") -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from chalicelib.domain.ffmpeg_output import Complaints, parse_ssim
 from chalicelib.domain.measurement import ROUNDING_S, StreamTimes, Window
-from chalicelib.steps.looking import Look
-from chalicelib.steps.workbench import Film, Workbench
+from chalicelib.measuring.look import Look
+from chalicelib.measuring.workbench import Film, Workbench
 
 #: Source before a window, so that a frame shown since earlier is there to compare with.
 _PREROLL_S = 0.5

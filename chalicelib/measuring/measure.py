@@ -1,8 +1,8 @@
 """Measure a result against its source with ffmpeg, a bit at a time.
 
 An invocation does as many steps as its time allows and hands back a `Progress`; the next one goes
-on from there. The steps: look at the result, look at the source (`looking.py`), then compare one
-window after the other (`comparing.py`). Each is a run or a few of ffmpeg over ranged URLs; nothing
+on from there. The steps: look at the result, look at the source (`look.py`), then compare one
+window after the other (`compare.py`). Each is a run or a few of ffmpeg over ranged URLs; nothing
 is downloaded whole.
 """
 
@@ -19,9 +19,9 @@ from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import FIRST_ERRORS, Complaints
 from chalicelib.domain.measurement import Measurement, ScoreSum, Window, windows
-from chalicelib.steps.comparing import compare
-from chalicelib.steps.looking import Look, look
-from chalicelib.steps.workbench import RESERVE_S, Clip, Film, Workbench
+from chalicelib.measuring.compare import compare
+from chalicelib.measuring.look import Look, look
+from chalicelib.measuring.workbench import RESERVE_S, Clip, Film, Workbench
 
 #: A step that begins with less time than this would only waste what it does.
 STEP_MIN_S = 20.0

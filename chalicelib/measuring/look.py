@@ -19,7 +19,7 @@ from chalicelib.domain.ffmpeg_output import (
     parse_probe,
 )
 from chalicelib.domain.measurement import StreamTimes
-from chalicelib.steps.workbench import Film, Workbench
+from chalicelib.measuring.workbench import Film, Workbench
 
 #: Films up to this size are read from start to end; of larger ones only both ends. At 80 MB/s,
 #: which one Lambda gets from S3, the whole takes under half a minute.
