@@ -17,7 +17,7 @@ setup: $(READY) ## Install what Slimreel needs into .venv
 
 .PHONY: demo
 demo: $(READY) ## Send a video through the whole pipeline, here and now (VIDEO=file REPORT=out.json)
-	@$(BIN)/python -m slimreel demo $(if $(VIDEO),--video '$(subst ','\'',$(VIDEO))') $(if $(REPORT),--report '$(subst ','\'',$(REPORT))')
+	@$(BIN)/python -m slimreel demo $(if $(VIDEO),--video='$(subst ','\'',$(VIDEO))') $(if $(REPORT),--report='$(subst ','\'',$(REPORT))')
 
 .PHONY: test
 test: lint ## Check style, types, workflows and run the whole test suite

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from slimreel.airtable import SetupReport
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 #: The usual exit status of a program ended by Ctrl-C.
@@ -87,6 +91,7 @@ def _airtable_setup(options: argparse.Namespace, console: Console) -> int:
             "scopes schema.bases:read, schema.bases:write, data.records:read and "
             "data.records:write, access to this base.",
             style="red",
+            soft_wrap=True,
         )
         return 2
     try:
@@ -96,8 +101,22 @@ def _airtable_setup(options: argparse.Namespace, console: Console) -> int:
     except SetupFailed as problem:
         console.print(str(problem), style="red", soft_wrap=True)
         return 1
-    console.print(str(report), soft_wrap=True)
+    for line in _setup_lines(report):
+        console.print(line, soft_wrap=True, markup=False)
     return 0
+
+
+def _setup_lines(report: SetupReport) -> Iterator[str]:
+    if report.made_table:
+        yield f"Made the table {report.table_name} with {len(report.made_fields)} fields."
+    elif report.made_fields:
+        yield f"Added to {report.table_name}: {', '.join(report.made_fields)}."
+    else:
+        yield f"{report.table_name} has every field already."
+    yield f"Setting AIRTABLE_TABLE: {report.table_id}"
+    yield f"Look at it: {report.table_url}"
+    yield "Left to do by hand:"
+    yield from (f"- {task}" for task in report.by_hand)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def report(
         savings_bytes=saved,
         savings_percent=None if ratio is None else round(100 * ratio, 2),
         storage_saved_usd_per_month=None if saved is None else storage_usd_per_month(saved, prices),
-        encode_cost_usd=job.cost_usd,
+        encode_cost_usd=None if job.cost_usd is None else round(job.cost_usd, 6),
         pays_back_after_months=months_to_pay_back(job.cost_usd or 0, saved or 0, prices),
         prices_as_of=prices.as_of,
         duration_s=job.facts.duration_s if job.facts else None,
@@ -212,7 +212,10 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
         worst = report.ssim_worst_1_percent or 0
         yield "quality", f"SSIM {report.ssim_mean:.4f}, worst 1 % of frames {worst:.4f}"
         share = report.ssim_coverage or 0
-        yield "", f"measured by Slimreel on {share:.0%} of the film ({report.ssim_measured_by})"
+        yield (
+            "",
+            f"measured by Slimreel on {100 * share:.0f} % of the film ({report.ssim_measured_by})",
+        )
     if report.encoder_ssim_mean is not None:
         yield "", f"the encoder's own report: SSIM {report.encoder_ssim_mean:.4f}"
     if report.duration_s is not None:
@@ -230,7 +233,7 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "took", f"{report.processing_s:.1f} s ({steps})"
     if report.encode_cost_usd:
         months = report.pays_back_after_months
-        back = f", paid back after {months:.0f} months of storage" if months else ""
+        back = f", paid back by {months:.1f} months of storage" if months else ""
         yield "would cost", f"≈ ${report.encode_cost_usd:.4f} on MediaConvert{back}"
         yield "", f"(price table of {report.prices_as_of})"
     if report.output_path:
@@ -247,7 +250,7 @@ def _row(row: Mapping[str, Any]) -> RenderableType:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for name, value in row.items():
-        shown = f"{value:.1%}" if name == "Savings (%)" else str(value)
+        shown = f"{100 * value:.1f} %" if name == "Savings (%)" else str(value)
         table.add_row(name, Text(shown))
     return table
 

@@ -101,7 +101,7 @@ class Ffmpeg:
 
     @cached_property
     def version(self) -> str:
-        """ "ffmpeg n9.0.2"."""
+        """ "ffmpeg 9.0.2"."""
         return parse_version(self.run(["-version"], timeout_s=20).stdout)
 
     def reading(self, url: str, *options: str) -> list[str]:

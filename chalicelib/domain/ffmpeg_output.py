@@ -321,6 +321,6 @@ class Complaints:
 
 
 def parse_version(line: str) -> str:
-    """ "ffmpeg n9.0.2" from the first line of `ffmpeg -version`."""
-    found = re.match(r"ffmpeg version (\S+)", line)
+    """ "ffmpeg 9.0.2" from the first line of `ffmpeg -version`; a build's own name as it is."""
+    found = re.match(r"ffmpeg version (?:n?(?=\d+\.))?([\d.]+(?=[-\s])|\S+)", line)
     return f"ffmpeg {found[1]}" if found else "ffmpeg"

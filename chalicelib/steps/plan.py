@@ -54,7 +54,7 @@ def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -
         job,
         plan=decided,
         attempt=job.attempt + 1,
-        cost_usd=(job.cost_usd or 0.0) + _cost(job, decided),
+        cost_usd=round((job.cost_usd or 0.0) + _cost(job, decided), 6),
         task_token=None,
         encoder_job_id=None,
         encode_percent=None,

@@ -265,4 +265,4 @@ def test_only_the_first_complaints_are_kept():
 
 def test_version_is_read():
     line = "ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright (c) 2000-2026 the FFmpeg"
-    assert parse_version(line) == "ffmpeg n9.0.2-17-g2a571b6068-20260930"
+    assert parse_version(line) == "ffmpeg 9.0.2"
