@@ -10,14 +10,14 @@ import importlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.domain.errors import JobClosed, SlimreelError, as_flow_sees_it
 from chalicelib.domain.job import Job
 from chalicelib.domain.text import now_iso
 from chalicelib.services import Services, services
+from chalicelib.steps.call import Step, StepCall
 
 log = logging.getLogger(__name__)
 logging.getLogger("chalicelib").setLevel(logging.INFO)
@@ -28,20 +28,6 @@ ANY_CONTENT_TYPE = ["application/json; utf-8", "application/json", "text/plain",
 MARGIN_S = 30.0
 #: Steps that may run on a job which has just been closed, to finish what closing it began.
 _CLOSING_STEPS = ("announce", "fail")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCall:
-    """One invocation of a step: the flow's state, and the time it may take."""
-
-    state: Mapping[str, Any]
-    deadline: float  # of time.monotonic()
-
-    def seconds_left(self) -> float:
-        return self.deadline - time.monotonic()
-
-
-Step = Callable[[Services, Job, StepCall], dict[str, Any]]
 
 
 def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Status
@@ -10,10 +10,8 @@ from chalicelib.domain.text import now_iso
 from chalicelib.domain.verdict import Decision
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.call import StepCall
 from chalicelib.steps.notify import notify
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
 
 
 def announce(services: Services, job: Job, call: StepCall) -> dict[str, Any]:

@@ -8,7 +8,7 @@ then is one created: MediaConvert's own request token deduplicates for one minut
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.adapters.encoder import Encoder
 from chalicelib.domain import keys
@@ -16,10 +16,8 @@ from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.job import Job
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.call import StepCall
 from chalicelib.steps.encode_changed import answer_token
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
 
 
 def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:

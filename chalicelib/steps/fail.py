@@ -6,17 +6,15 @@ for a retry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.domain.failure import failure
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import now_iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.call import StepCall
 from chalicelib.steps.notify import notify
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
 
 
 def fail(services: Services, job: Job, call: StepCall) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -24,9 +24,7 @@ from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Fetched, Job
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
+from chalicelib.steps.call import StepCall
 
 log = logging.getLogger(__name__)
 

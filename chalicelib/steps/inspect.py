@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.domain.job import Job
 from chalicelib.domain.media import facts_from_probe
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
+from chalicelib.steps.call import StepCall
 
 
 def inspect(services: Services, job: Job, call: StepCall) -> dict[str, Any]:

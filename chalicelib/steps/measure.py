@@ -6,7 +6,7 @@ A long film takes more than one invocation; how far it came is kept beside the r
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job
@@ -15,9 +15,7 @@ from chalicelib.measuring import Clip, Progress
 from chalicelib.measuring import measure as go_on
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
+from chalicelib.steps.call import StepCall
 
 #: Longer than one invocation can last.
 URL_EXPIRES_S = 3600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.config import all_presets, all_workflows, price_table
 from chalicelib.domain.errors import Rejected
@@ -12,9 +12,7 @@ from chalicelib.domain.plan import Plan, Route, make_plan
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
+from chalicelib.steps.call import StepCall
 
 MAX_ENCODER_FAULTS = 2
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib import restoring
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Restored
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
+from chalicelib.steps.call import StepCall
 
 
 def restore(services: Services, job: Job, call: StepCall) -> dict[str, Any]:

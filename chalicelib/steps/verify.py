@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
@@ -13,10 +13,8 @@ from chalicelib.domain.plan import raised
 from chalicelib.domain.verdict import Decision, judge, missing_end
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.call import StepCall
 from chalicelib.steps.plan import begin_attempt
-
-if TYPE_CHECKING:
-    from chalicelib.triggers import StepCall
 
 
 def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
