@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.mp4 import (
     Copy,
@@ -24,6 +24,9 @@ from chalicelib.domain.mp4 import (
     rewrite_head,
 )
 
+if TYPE_CHECKING:
+    from chalicelib.adapters.storage import Storage
+
 CONTENT_TYPE = "video/mp4"
 
 #: Below this, one put is quicker than a multipart upload, and S3's 5 MiB minimum does not bite.
@@ -32,33 +35,6 @@ SINGLE_PUT_BYTES = 6 * 2**20
 #: time-out, and four of them at a time shorten large films. 10,000 of them are 5 TB, S3's limit.
 COPY_PART_BYTES = 512 * 2**20
 _COPIES_AT_A_TIME = 4
-
-
-class Storage(Protocol):
-    """What this step needs of S3. Calls come from several threads at once."""
-
-    def size_bytes(self, bucket: str, key: str) -> int: ...
-    def read_range(self, bucket: str, key: str, start: int, length: int) -> bytes: ...
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> object: ...
-    def create_upload(self, bucket: str, key: str, *, content_type: str) -> str: ...
-    def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: bytes
-    ) -> str: ...
-    def copy_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        source_bucket: str,
-        source_key: str,
-        start: int,
-        end_inclusive: int,
-    ) -> str: ...
-    def complete_upload(
-        self, bucket: str, key: str, upload_id: str, parts: dict[int, str]
-    ) -> object: ...
-    def abort_upload(self, bucket: str, key: str, upload_id: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

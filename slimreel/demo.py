@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.markup import escape
 
 from chalicelib.domain import keys
 from chalicelib.domain.drive import DriveFile, Ignored, candidate
 from chalicelib.domain.job import Job
-from chalicelib.domain.link import video_link
 from slimreel.clip import generate
-from slimreel.local.deployment import STAGE, Deployment, deployed
+from slimreel.local.deployment import Deployment, deployed
 from slimreel.report import Email, Report, render, report
 from slimreel.watch import Watch
 
@@ -80,7 +80,7 @@ def _fresh_folder(root: Path) -> Iterator[Path]:
 
 def _is_running(folder: Path) -> bool:
     pid = folder.name.removeprefix("demo-")
-    return pid.isdigit() and Path(f"/proc/{pid}").exists()
+    return pid.isdigit() and psutil.pid_exists(int(pid))
 
 
 def _own_clip(data_dir: Path, console: Console) -> Path:
@@ -148,15 +148,10 @@ def _settled(deployment: Deployment, job: Job) -> Job:
 
 
 def _report(deployment: Deployment, job: Job, project_dir: Path) -> Report:
-    key = deployment.cloud.client("ssm").get_parameter(
-        Name=f"/slimreel/{STAGE}/link-key", WithDecryption=True
-    )["Parameter"]["Value"]
-    url = video_link(deployment.cloud.endpoint_url + "/api", job.job_id, key)
     output = _exported(deployment, job, project_dir)
     return report(
         job,
         output_path=str(output) if output else None,
-        output_url=url if output else None,
         airtable_row=next(iter(deployment.rows(job.job_id)), None),
         email=_email(deployment, job),
     )

@@ -81,7 +81,6 @@ class Report:
     metadata_restored: tuple[str, ...]
     metadata_lost: tuple[str, ...]
     output_path: str | None
-    output_url: str | None
     steps: tuple[StepTime, ...]
     airtable_row: Mapping[str, Any] | None
     email: Email | None
@@ -98,7 +97,6 @@ def report(
     job: Job,
     *,
     output_path: str | None,
-    output_url: str | None,
     airtable_row: Mapping[str, Any] | None,
     email: Email | None,
 ) -> Report:
@@ -142,7 +140,6 @@ def report(
         metadata_restored=restored.fields if restored and completed else (),
         metadata_lost=restored.lost if restored and completed else (),
         output_path=output_path,
-        output_url=output_url,
         steps=tuple(step_times(job)),
         airtable_row=airtable_row,
         email=email,
@@ -238,8 +235,6 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "", f"(price table of {report.prices_as_of})"
     if report.output_path:
         yield "file", report.output_path
-    if report.output_url:
-        yield "link", report.output_url
     if report.error:
         yield "details", report.error
     yield "job", report.job_id
