@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from werkzeug.wrappers import Request, Response
 
-from slimreel.local import REGION
+from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda import AwsLambda
 from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S
 from slimreel.local.dispatch import Dispatcher
@@ -145,8 +145,8 @@ class Cloud:
         return {
             "region_name": REGION,
             "endpoint_url": self.endpoint_url,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
+            "aws_access_key_id": ACCESS_KEY_ID,
+            "aws_secret_access_key": SECRET_ACCESS_KEY,
             "config": config,
         }
 
@@ -208,7 +208,11 @@ class Cloud:
         from slimreel.local.mediaconvert import MediaConvert
         from slimreel.local.s3 import S3
 
-        self.s3 = S3(self.data_dir / "s3", faults=self.faults)
+        self.s3 = S3(
+            self.data_dir / "s3",
+            faults=self.faults,
+            secrets={ACCESS_KEY_ID: SECRET_ACCESS_KEY},
+        )
         self._closing.callback(self.s3.close)
         self.mediaconvert = MediaConvert(
             store=self.s3,

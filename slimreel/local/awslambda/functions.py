@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from slimreel.local import ACCOUNT_ID, REGION
+from slimreel.local import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda.environments import Setup
 from slimreel.local.awslambda.errors import (
     LambdaError,
@@ -193,8 +193,8 @@ def setup_of(function: Function, *, project_dir: Path, log_dir: Path, endpoint_u
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{configuration['Runtime']}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_SESSION_TOKEN": "test",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
