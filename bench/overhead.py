@@ -1,0 +1,161 @@
+"""What the pipeline takes beside ffmpeg: a job, drop to email, over its ffmpeg commands run bare.
+
+    python -m bench.overhead [--runs 1] [--seconds 60]
+
+Each run is both, one right after the other; every second run begins with the bare commands.
+Prints a table for each run, and one line at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import command
+from bench.machine import load, machine, today
+from bench.passage import NoPassage, Passage, send
+from bench.processes import Kind, RunningTimes, repeating
+from bench.replay import Bare, Commands, replay
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.text import human_size
+from slimreel.clip import generate
+from slimreel.local.deployment import Deployment, deployed
+
+AIM = 1.10
+#: Often enough to time each ffmpeg to a tenth of a second, and under 1 % of one core.
+LOOK_EVERY_S = 0.1
+_FFMPEG_OF = {"encode": Kind.ENCODER, "measure": Kind.MEASURING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piped:
+    """A video's way through the pipeline.
+
+    Attributes:
+        ffmpeg_s: seconds of the step's own ffmpeg processes, by step.
+        result: a copy of what was published.
+    """
+
+    passage: Passage
+    commands: Commands
+    ffmpeg_s: dict[str, float]
+    result: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The same work by the pipeline and bare, one right after the other."""
+
+    piped: Piped
+    bare: Bare
+
+    @property
+    def ratio(self) -> float:
+        return self.piped.passage.wall_s / self.bare.total_s
+
+
+def measured(video: Path, runs: int) -> list[Run]:
+    """Do it `runs` times."""
+    done: list[Run] = []
+    with command.scratch() as folder:
+        for number in range(runs):
+            print(f"\nRun {number + 1} of {runs}; load average {load()}", flush=True)
+            earlier = done[-1].piped if number % 2 else None
+            bare_first = (
+                replay(earlier.commands, source=video, result=earlier.result) if earlier else None
+            )
+            piped = through_pipeline(video, folder / f"result-{number}.mp4")
+            bare = bare_first or replay(piped.commands, source=video, result=piped.result)
+            done.append(Run(piped=piped, bare=bare))
+            print(_table(done[-1]), flush=True)
+    return done
+
+
+def through_pipeline(video: Path, result: Path) -> Piped:
+    """Send the video through a fresh deployment; what it publishes is copied to `result`.
+
+    Raises:
+        NoPassage: it was not compressed at the first attempt, so the figures would not compare.
+    """
+    times = RunningTimes()
+    with command.scratch() as folder, deployed(folder, command.PROJECT_DIR) as deployment:
+        with repeating(times.look, every_s=LOOK_EVERY_S):
+            passage = send(deployment, video)
+        job = passage.job
+        if job.status is not Status.COMPLETED or job.attempt != 1:
+            raise NoPassage(f"{job.status}, attempt {job.attempt}: {job.reason or job.error}")
+        shutil.copyfile(_published(deployment, job), result)
+        return Piped(
+            passage=passage,
+            commands=_commands(deployment, job),
+            ffmpeg_s={step: times.seconds[kind] for step, kind in _FFMPEG_OF.items()},
+            result=result,
+        )
+
+
+def _commands(deployment: Deployment, job: Job) -> Commands:
+    assert job.outcome is not None and job.measurement is not None
+    encode = deployment.cloud.mediaconvert.commands(job.outcome.encoder_job_id)
+    return Commands(encode=tuple(tuple(argv) for argv in encode), measure=job.measurement.commands)
+
+
+def _published(deployment: Deployment, job: Job) -> Path:
+    assert job.published_key is not None
+    bucket = deployment.stack.resources["CompressedBucket"]
+    return deployment.cloud.s3.object_path(bucket, job.published_key)
+
+
+def _table(run: Run) -> str:
+    """Where the time went; "beside" is what the pipeline took itself."""
+    passage, bare = run.piped.passage, run.bare
+    bare_s = {"encode": bare.encode_s, "measure": bare.measure_s}
+    rows = [
+        _row(
+            one.step, one.seconds, run.piped.ffmpeg_s.get(one.step, 0.0), bare_s.get(one.step, 0.0)
+        )
+        for one in passage.steps()
+    ]
+    whole = _row("all", passage.wall_s, sum(run.piped.ffmpeg_s.values()), bare.total_s)
+    head = ("step", "seconds", "of it ffmpeg", "beside it", "ffmpeg bare")
+    return (
+        f"{command.table(head, [*rows, whole])}\n"
+        f"{run.ratio:.3f} times bare ffmpeg. Before that, the stand-in Drive took "
+        f"{passage.settling_s:.1f} s to see that the file was complete, and to hash it."
+    )
+
+
+def _row(name: str, seconds: float, ffmpeg_s: float, bare_s: float) -> tuple[str, ...]:
+    figures = (seconds, ffmpeg_s, seconds - ffmpeg_s, bare_s)
+    return (name, *(f"{figure:.1f}" if figure else "" for figure in figures))
+
+
+def _summary(runs: Sequence[Run]) -> str:
+    ratios = [run.ratio for run in runs]
+    return (
+        f"overhead: {median(ratios):.3f} times bare ffmpeg, drop to email (aim: {AIM:.2f}); "
+        f"{len(runs)} runs: {', '.join(f'{ratio:.3f}' for ratio in ratios)}"
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of the video")
+    args = parser.parse_args(argv)
+    name = f"{args.seconds:g} s of 1080p.mov"
+    video = command.kept(name, lambda path: generate(path, args.seconds))
+    print(f"{today()}, {machine()}\npython -m bench.overhead {shlex.join(argv)}".rstrip())
+    print(f"The video: {video.name}, {human_size(video.stat().st_size)}")
+    runs = measured(video, args.runs)
+    print(f"\n{_summary(runs)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
