@@ -52,14 +52,17 @@ class Probe:
         return tuple(track for track in self.tracks if track.kind == kind)
 
 
-#: Exactly two spaces: lines of metadata, which anyone can write, are indented further.
+#: What a line begins with. Lines of metadata, which anyone can write, are indented further: by four
+#: spaces at least, or six inside a group, where tracks are indented by four (a time code track
+#: makes a group of itself and the video).
+_GROUP, _ALONE, _GROUPED = "  Stream group #", "  ", "    "
 _STREAM = re.compile(
-    r"  Stream #\d+:\d+(?:\[0x[0-9a-f]+\])?(?:\((?P<language>\w+)\))?: "
+    r" +Stream #\d+:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>\w+)\))?: "
     r"(?P<kind>Video|Audio): (?P<codec>\w+)(?P<rest>.*)"
 )
 _DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A)")
 _START = re.compile(r", start: (-?\d+\.\d+)")
-_ROTATION = re.compile(r"      Display Matrix: rotation of (-?\d+\.\d+) degrees")
+_ROTATION = re.compile(r"    Display Matrix: rotation of (-?\d+\.\d+) degrees")
 _SIZE = re.compile(r", (\d{1,6})x(\d{1,6})\b")
 _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 
@@ -67,21 +70,25 @@ _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 def parse_probe(lines: Iterable[str]) -> Probe:
     """The description `ffmpeg -i FILE` prints on stderr."""
     start_s, duration_s = 0.0, None
-    tracks: list[ProbedTrack] = []
-    in_video = False
+    tracks: dict[int, ProbedTrack] = {}
+    indent, video = _ALONE, None
     for line in lines:
+        if line.startswith("  ") and line[2:3] != " ":
+            indent = _GROUPED if line.startswith(_GROUP) else _ALONE
         if found := _DURATION.match(line):
             duration_s = _seconds(found)
             start = _START.search(line)
             start_s = float(start[1]) if start else 0.0
-        elif line.startswith("  Stream #"):
-            stream = _STREAM.match(line)
-            in_video = stream is not None and stream["kind"] == "Video"
+        elif line.startswith(f"{indent}Stream #"):
+            stream, video = _STREAM.match(line), None
             if stream is not None and "(attached pic)" not in line:
-                tracks.append(_track(stream))
-        elif in_video and tracks and (found := _ROTATION.match(line)):
-            tracks[-1] = _rotated(tracks[-1], float(found[1]))
-    return Probe(start_s=start_s, duration_s=duration_s, tracks=tuple(tracks))
+                index = int(stream["index"])
+                tracks[index] = _track(stream)
+                video = index if stream["kind"] == "Video" else None
+        elif video is not None and (found := _ROTATION.match(line.removeprefix(indent))):
+            tracks[video] = _rotated(tracks[video], float(found[1]))
+    in_order = tuple(tracks[index] for index in sorted(tracks))
+    return Probe(start_s=start_s, duration_s=duration_s, tracks=in_order)
 
 
 def _seconds(found: re.Match[str]) -> float | None:

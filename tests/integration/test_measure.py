@@ -122,6 +122,18 @@ def test_turned_phone_film_is_turned_upright(source, place):
     assert found.score.ssim_mean == pytest.approx(by_a_stranger(turned, upright), abs=0.0005)
 
 
+def test_film_of_a_camera_with_a_time_code_track_is_compared(source, place):
+    filmed = place / "A001.mov"
+    coded = ("-c", "copy", "-timecode", "10:00:00:00")
+    ffmpeg("-display_rotation", "90", "-i", source, "-map", "0", *coded, filmed)
+    upright = encode(filmed, place / "A001_result.mp4", "-write_tmcd", "0")
+    found = measured(filmed, upright)
+    assert problems(found) == ()
+    assert found.score is not None
+    assert found.score.ssim_mean > 0.95
+    assert [track.language for track in found.source_tracks] == [None, "eng", "fra"]
+
+
 VARIABLE = ("-vf", "select='lt(n,15)+not(mod(n,4))'", "-fps_mode", "vfr")
 
 

@@ -48,6 +48,29 @@ Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'cov.mp4':
   Stream #0:3[0x0]: Video: png, rgb24(pc, gbr/unknown/unknown), 32x32 [SAR 1:1 DAR 1:1], 90k tbr, 90k tbn (attached pic)
 """
 
+TIME_CODE = """\
+Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'A001.mov':
+  Metadata:
+    major_brand     : qt
+    Stream #0:8: Audio: aac, 48000 Hz, stereo: a key that anyone can choose
+  Duration: 00:00:04.00, start: 0.000000, bitrate: 4482 kb/s
+  Stream group #0:0[0x3]: Track Reference:
+    Metadata:
+      Stream #0:9: Audio: aac, 48000 Hz, stereo: another
+    Stream #0:2[0x1]: Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), 1280x720, 4343 kb/s, 24 fps, 24 tbr, 12288 tbn (default)
+      Metadata:
+        timecode        : 10:00:00:00
+      Side data:
+        Display Matrix: rotation of -90.00 degrees
+    Stream #0:3[0x3](eng): Data: none (tmcd / 0x64636D74), 0 kb/s
+  Stream group #0:1[0x4]: Track Reference:
+    Stream #0:2[0x1]: Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), 1280x720, 4343 kb/s, 24 fps, 24 tbr, 12288 tbn (default)
+      Side data:
+        Display Matrix: rotation of -90.00 degrees
+    Stream #0:1[0x5](fra): Audio: pcm_s24le (in24 / 0x34326E69), 48000 Hz, mono, s32 (24 bit), 1152 kb/s
+  Stream #0:0[0x2](eng): Audio: pcm_s24le (in24 / 0x34326E69), 48000 Hz, stereo, s32 (24 bit), 2304 kb/s (default)
+"""
+
 WEBM = """\
 Input #0, matroska,webm, from 'no_duration.webm':
   Duration: N/A, start: 0.000000, bitrate: N/A
@@ -80,6 +103,16 @@ def test_title_that_looks_like_a_track_and_a_cover_picture_are_no_tracks():
         ("audio", "eng", 1),
         ("audio", "fra", 6),
     ]
+
+
+def test_tracks_in_groups_are_tracks_like_others_once_and_in_the_file_s_order():
+    probe = parse_probe(TIME_CODE.splitlines())
+    assert [(track.kind, track.language, track.channels) for track in probe.tracks] == [
+        ("audio", "eng", 2),
+        ("audio", "fra", 1),
+        ("video", None, None),
+    ]
+    assert (probe.tracks[2].width, probe.tracks[2].height) == (720, 1280)
 
 
 def test_film_without_duration_is_described():
