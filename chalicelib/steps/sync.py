@@ -12,6 +12,8 @@ import logging
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from chalicelib.adapters.drive_errors import PageTokenInvalid
 from chalicelib.adapters.records import Below
@@ -42,47 +44,80 @@ def sync(services: Services) -> None:
     )
     if held is None:
         return  # its holder sees our hint before it lets go
-    seen = None
-    while held is not None and held["hints"] != seen:
-        seen = held["hints"]
-        _read_log(services, held.get("page_token"), owner)
-        if _release(services, owner, seen):
-            return
-        held = services.records.state(*STATE)
+    try:
+        _read_every_hint(_Reading(services=services, owner=owner), held)
+    except BaseException:
+        # Nobody reads now, and the next hint must not wait for the lease to expire.
+        services.records.save_state(*STATE, {"lease_until": 0}, only_if={"owner": owner})
+        raise
 
 
-def _release(services: Services, owner: str, seen: int) -> bool:
-    freed = {"lease_until": 0}
-    return bool(services.records.save_state(*STATE, freed, only_if={"owner": owner, "hints": seen}))
+class _LeaseLost(Exception):
+    """We took longer than the lease lasts; whoever holds it now reads on."""
 
 
-def _read_log(services: Services, token: str | None, owner: str) -> None:
-    drive = services.drive
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """One holder's time with the lease.
+
+    Attributes:
+        failures: of files whose jobs could not be started. From the first on the page token stays
+            where it is, so that they come again; what follows them is started all the same.
+    """
+
+    services: Services
+    owner: str
+    failures: list[Exception] = field(default_factory=list)
+
+    def reached(self, token: str) -> None:
+        """Raises: _LeaseLost."""
+        fresh: dict[str, object] = {"lease_until": time.time() + LEASE_S}
+        if not self.failures:
+            fresh["page_token"] = token
+        if not self.services.records.save_state(*STATE, fresh, only_if={"owner": self.owner}):
+            raise _LeaseLost
+
+    def released(self, hints: int) -> bool:
+        """False when a hint came in that was not seen yet."""
+        seen = {"owner": self.owner, "hints": hints}
+        return bool(self.services.records.save_state(*STATE, {"lease_until": 0}, only_if=seen))
+
+
+def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> None:
+    try:
+        _read_log(reading, held.get("page_token"))
+        while not reading.released(held["hints"]):
+            held = reading.services.records.state(*STATE)
+            _read_log(reading, held.get("page_token"))
+    except _LeaseLost:
+        log.warning("the change log took longer than the lease; another reads on")
+    if reading.failures:
+        raise reading.failures[0]
+
+
+def _read_log(reading: _Reading, token: str | None) -> None:
+    drive = reading.services.drive
+    if token is None:
+        # Take the token before anyone relies on it; what is in the folder already is left
+        # to a backfill, which shows the cost first.
+        token = drive.start_page_token()
+        reading.reached(token)
+    try:
+        page = drive.changes(token)
+    except PageTokenInvalid:
+        log.warning("the change log's page token is no longer valid; listing the folders")
+        token = drive.start_page_token()
+        _start_new(reading, _listed(reading.services))
+        reading.reached(token)
+        page = drive.changes(token)
     while True:
-        if token is None:
-            # Take the token before anyone relies on it; what is in the folder already is left
-            # to a backfill, which shows the cost first.
-            token = drive.start_page_token()
-            _save_token(services, token, owner)
-        try:
-            page = drive.changes(token)
-        except PageTokenInvalid:
-            log.warning("the change log's page token is no longer valid; listing the folders")
-            token = drive.start_page_token()
-            _start_new(services, _listed(services))
-            _save_token(services, token, owner)
-            continue
-        _start_new(services, (change.file for change in page.changes if change.file))
+        _start_new(reading, (change.file for change in page.changes if change.file))
         token = page.next_page_token or page.new_start_page_token
         assert token is not None
-        _save_token(services, token, owner)
+        reading.reached(token)
         if page.new_start_page_token:
             return
-
-
-def _save_token(services: Services, token: str, owner: str) -> None:
-    fresh = {"page_token": token, "lease_until": time.time() + LEASE_S}
-    services.records.save_state(*STATE, fresh, only_if={"owner": owner})
+        page = drive.changes(token)
 
 
 def _listed(services: Services) -> Iterable[DriveFile]:
@@ -91,15 +126,23 @@ def _listed(services: Services) -> Iterable[DriveFile]:
             yield from services.drive.list_folder(workflow.drive_folder)
 
 
-def _start_new(services: Services, files: Iterable[DriveFile]) -> None:
+def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> None:
     for file in files:
-        for workflow in all_workflows().values():
-            if workflow.drive_folder:
-                found = candidate(file, workflow.drive_folder)
-                if isinstance(found, Candidate):
-                    start_job(services, workflow, found)
-                elif workflow.drive_folder in file.parents:
-                    log.info("Drive file %s ignored: %s", found.file_id, found.reason)
+        try:
+            _start_jobs_of(reading.services, file)
+        except Exception as error:
+            log.exception("Drive file %s could not be started", file.file_id)
+            reading.failures.append(error)
+
+
+def _start_jobs_of(services: Services, file: DriveFile) -> None:
+    for workflow in all_workflows().values():
+        if workflow.drive_folder:
+            found = candidate(file, workflow.drive_folder)
+            if isinstance(found, Candidate):
+                start_job(services, workflow, found)
+            elif workflow.drive_folder in file.parents:
+                log.info("Drive file %s ignored: %s", found.file_id, found.reason)
 
 
 def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:

@@ -1,0 +1,669 @@
+"""The outside world in memory: what `Services` reaches, with the same methods and failures.
+
+`tests/contract/test_adapters_*.py` hold `Records` and `Storage` here to what the real adapters do.
+A `Peril` kills the process at one call of an adapter, before or after it took effect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters.drive_errors import (
+    ChannelIdTaken,
+    DownloadCut,
+    FileGone,
+    PageTokenInvalid,
+)
+from chalicelib.adapters.records import Below
+from chalicelib.adapters.secrets import SecretMissing
+from chalicelib.config import settings
+from chalicelib.domain.codec import from_plain, to_plain
+from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
+from chalicelib.domain.job import Job
+from chalicelib.domain.notice import Notice
+from chalicelib.services import Services
+
+INBOX = "inbox-folder-id"
+TEMP, COMPRESSED = "temp", "compressed"
+ENVIRONMENT = {
+    "STAGE": "test",
+    "TEMP_BUCKET": TEMP,
+    "COMPRESSED_BUCKET": COMPRESSED,
+    "PUBLIC_URL": "https://slimreel.example/api",
+    "AIRTABLE_BASE_ID": "appTest",
+    "AIRTABLE_TABLE": "Videos",
+}
+
+
+def aws_error(code: str, operation: str = "Call", status: int = 400) -> ClientError:
+    answer = {
+        "Error": {"Code": code, "Message": code},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, operation)
+
+
+class Killed(BaseException):
+    """The process is gone: no `except Exception` sees this."""
+
+
+class Peril:
+    """Kills the process at the `at`-th call of any adapter. Dead stays dead until `revive`."""
+
+    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
+        self.at, self.after = at, after
+        self.calls: list[str] = []
+        self.dead = False
+
+    def call(self, name: str, work: Any) -> Any:
+        if self.dead:
+            raise Killed
+        self.calls.append(name)
+        strikes = len(self.calls) == self.at
+        if strikes and not self.after:
+            self.dead = True
+            raise Killed
+        result = work()
+        if strikes:
+            self.dead = True
+            raise Killed
+        return result
+
+    def revive(self) -> None:
+        self.dead = False
+
+
+class Perilous:
+    """An adapter under a `Peril`."""
+
+    def __init__(self, name: str, adapter: Any, peril: Peril) -> None:
+        self._name, self._adapter, self._peril = name, adapter, peril
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._adapter, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            return self._peril.call(f"{self._name}.{name}", lambda: method(*args, **options))
+
+        return call
+
+
+class Failing:
+    """Mixed into a fake: exceptions to raise from its next calls, by method."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, list[Exception]] = {}
+
+    def fail_next(self, method: str, *errors: Exception) -> None:
+        self.failures.setdefault(method, []).extend(errors)
+
+    def _may_fail(self, method: str) -> None:
+        if self.failures.get(method):
+            raise self.failures[method].pop(0)
+
+
+class Records(Failing):
+    """Items by key, changed under conditions, as the one DynamoDB table holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def get(self, job_id: str) -> Job | None:
+        self._may_fail("get")
+        item = self.items.get((f"job#{job_id}", "job"))
+        return from_plain(Job, item) if item else None
+
+    def create(self, job: Job) -> bool:
+        self._may_fail("create")
+        key = (f"job#{job.job_id}", "job")
+        if key in self.items:
+            return False
+        marks = {"open": "1"} if job.status.is_open else {}
+        self.items[key] = {**_stored(job), **marks, "unsynced": "1"}
+        return True
+
+    def update(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: Mapping[str, Any] | None = None,
+        row: bool = True,
+    ) -> Job | None:
+        self._may_fail("update")
+        changes = dict(changes)
+        if "status" in changes and changes["status"].is_open:
+            changes["open"] = "1"
+        if row:
+            changes["unsynced"] = "1"
+        key = (f"job#{job_id}", "job")
+        if key not in self.items:
+            return None
+        item = self._change(key, changes, only_if or {}, {"row_version": 1} if row else {})
+        return from_plain(Job, item) if item else None
+
+    def append_moment(self, job_id: str, step: str, at: str) -> None:
+        self._may_fail("append_moment")
+        item = self.items[f"job#{job_id}", "job"]
+        item["step"] = step
+        item["timeline"] = [*item.get("timeline", []), {"step": step, "at": at}]
+
+    def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
+        self._may_fail("mark_synced")
+        key = (f"job#{job_id}", "job")
+        shown = {"synced_version": row_version, "row_id": row_id}
+        if not self._change(key, {**shown, "unsynced": None}, {"row_version": row_version}, {}):
+            self._change(key, shown, {}, {})
+
+    def settle(self, job_id: str, run: int) -> None:
+        self._may_fail("settle")
+        self._change((f"job#{job_id}", "job"), {"open": None}, {"run": run}, {})
+
+    def open_jobs(self) -> Iterator[Job]:
+        self._may_fail("open_jobs")
+        return self._marked("open")
+
+    def unsynced_jobs(self) -> Iterator[Job]:
+        return self._marked("unsynced")
+
+    def state(self, pk: str, sk: str) -> dict[str, Any]:
+        self._may_fail("state")
+        return dict(self.items.get((pk, sk), {}))
+
+    def save_state(
+        self,
+        pk: str,
+        sk: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: Mapping[str, Any] | None = None,
+        add: Mapping[str, int] | None = None,
+    ) -> dict[str, Any] | None:
+        self._may_fail("save_state")
+        return self._change((pk, sk), changes, only_if or {}, add or {})
+
+    def delete_state(self, pk: str, sk: str) -> None:
+        self.items.pop((pk, sk), None)
+
+    def _change(
+        self,
+        key: tuple[str, str],
+        changes: Mapping[str, Any],
+        only_if: Mapping[str, Any],
+        add: Mapping[str, int],
+    ) -> dict[str, Any] | None:
+        now = self.items.get(key, {"pk": key[0], "sk": key[1]})
+        if not all(_holds(now.get(name), wanted) for name, wanted in only_if.items()):
+            return None
+        new = {**now, **{name: _stored(value) for name, value in changes.items()}}
+        for name, amount in add.items():
+            new[name] = new.get(name, 0) + amount
+        self.items[key] = {name: value for name, value in new.items() if value is not None}
+        return dict(self.items[key])
+
+    def _marked(self, mark: str) -> Iterator[Job]:
+        marked = [item for item in self.items.values() if mark in item]
+        return iter([from_plain(Job, i) for i in sorted(marked, key=lambda i: i["updated_at"])])
+
+
+def _stored(value: Any) -> Any:
+    """As it comes back from a database: plain, and never the same object."""
+    return json.loads(json.dumps(to_plain(value)))
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    if wanted is None:
+        return value is None
+    if isinstance(wanted, tuple):
+        return value in [_stored(option) for option in wanted]
+    if isinstance(wanted, Below):
+        return value is None or value < wanted.value
+    return bool(value == _stored(wanted))
+
+
+@dataclass
+class _Upload:
+    bucket: str
+    key: str
+    content_type: str
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+class Storage(Failing):
+    """Buckets of bytes, with multipart uploads. Errors are botocore's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.types: dict[tuple[str, str], str] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.uploads: dict[str, _Upload] = {}
+        self.sent: list[int] = []  # the number of every part that was uploaded
+        self._uploads_made = 0
+
+    def exists(self, bucket: str, key: str) -> bool:
+        return self.size_or_none(bucket, key) is not None
+
+    def size_or_none(self, bucket: str, key: str) -> int | None:
+        found = self.objects.get((bucket, key))
+        return None if found is None else len(found)
+
+    def size_bytes(self, bucket: str, key: str) -> int:
+        if (bucket, key) not in self.objects:
+            raise aws_error("404", "HeadObject", 404)
+        return len(self.objects[bucket, key])
+
+    def read(self, bucket: str, key: str) -> bytes:
+        if (bucket, key) not in self.objects:
+            raise aws_error("NoSuchKey", "GetObject", 404)
+        return self.objects[bucket, key]
+
+    def read_range(self, bucket: str, key: str, start: int, length: int) -> bytes:
+        body = self.read(bucket, key)
+        if start >= len(body) or length < 1:
+            raise aws_error("InvalidRange", "GetObject", 416)
+        return body[start : start + length]
+
+    def chunks(self, bucket: str, key: str, chunk_bytes: int = 2**20) -> Iterator[bytes]:
+        body = self.read(bucket, key)
+        return iter([body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)])
+
+    def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
+        self._may_fail("put")
+        self.objects[bucket, key] = bytes(body)
+        self.types[bucket, key] = content_type
+
+    def put_json(self, bucket: str, key: str, value: Any) -> None:
+        self.put(bucket, key, json.dumps(value).encode(), content_type="application/json")
+
+    def create_upload(self, bucket: str, key: str, *, content_type: str, **headers: str) -> str:
+        self._uploads_made += 1
+        upload_id = f"upload-{self._uploads_made}"
+        self.uploads[upload_id] = _Upload(bucket, key, content_type)
+        return upload_id
+
+    def upload_part(self, bucket: str, key: str, upload_id: str, number: int, body: bytes) -> str:
+        self._may_fail("upload_part")
+        self._upload(bucket, key, upload_id).parts[number] = bytes(body)
+        self.sent.append(number)
+        return _etag(body)
+
+    def parts(self, bucket: str, key: str, upload_id: str) -> dict[int, tuple[str, int]]:
+        parts = self._upload(bucket, key, upload_id).parts
+        return {number: (_etag(body), len(body)) for number, body in sorted(parts.items())}
+
+    def complete_upload(self, bucket: str, key: str, upload_id: str, parts: dict[int, str]) -> None:
+        self._may_fail("complete_upload")
+        upload = self._upload(bucket, key, upload_id)
+        if not parts or any(_etag(upload.parts.get(n, b"?")) != etag for n, etag in parts.items()):
+            raise aws_error("InvalidPart", "CompleteMultipartUpload")
+        body = b"".join(upload.parts[number] for number in sorted(parts))
+        self.put(bucket, key, body, content_type=upload.content_type)
+        del self.uploads[upload_id]
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        self._upload(bucket, key, upload_id)
+        del self.uploads[upload_id]
+
+    def copy(
+        self, source: tuple[str, str], target: tuple[str, str], *, content_type: str, file_name: str
+    ) -> None:
+        self._may_fail("copy")
+        self.put(*target, self.read(*source), content_type=content_type)
+        self.names[target] = file_name
+
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        self._may_fail("delete_prefix")
+        for at in [at for at in self.objects if at[0] == bucket and at[1].startswith(prefix)]:
+            del self.objects[at]
+        for upload_id, upload in list(self.uploads.items()):
+            if upload.bucket == bucket and upload.key.startswith(prefix):
+                del self.uploads[upload_id]
+
+    def presigned_url(
+        self, bucket: str, key: str, *, expires_s: int, file_name: str | None = None
+    ) -> str:
+        return f"https://{bucket}.s3.example/{key}?X-Amz-Expires={expires_s}&name={file_name}"
+
+    def _upload(self, bucket: str, key: str, upload_id: str) -> _Upload:
+        upload = self.uploads.get(upload_id)
+        if upload is None or (upload.bucket, upload.key) != (bucket, key):
+            raise aws_error("NoSuchUpload", "ListParts", 404)
+        return upload
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body).hexdigest()}"'
+
+
+class Drive(Failing):
+    """Files with their bytes, a change log that keeps a file's last change, push channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, DriveFile] = {}
+        self.contents: dict[str, bytes] = {}
+        self.log: dict[str, int] = {}  # file id to the place of its last change
+        self.oldest_token = 1
+        self.page_size = 1000
+        self.ranges: list[tuple[int, int]] = []  # every range that was asked for
+        self.cuts: list[int] = []  # after how many bytes the next downloads break
+        self.channels: dict[str, Channel] = {}
+        self.stopped: list[str] = []
+        self.channel_life = timedelta(days=7)
+        self._place = 0
+
+    def add(self, name: str, content: bytes, *, file_id: str | None = None, **facts: Any) -> str:
+        file_id = file_id or f"file-{len(self.files) + 1}"
+        plain: dict[str, Any] = {
+            "file_id": file_id,
+            "name": name,
+            "mime_type": "video/mp4",
+            "size_bytes": len(content),
+            "md5": hashlib.md5(content).hexdigest(),
+            "head_revision_id": None,
+            "parents": (INBOX,),
+            "trashed": False,
+            "can_download": True,
+            "owner_email": None,
+            "uploader": "Anna",
+            "created_at": datetime(2026, 5, 4, tzinfo=UTC),
+            "modified_at": None,
+            "web_view_url": f"https://drive.example/{file_id}",
+            "shortcut_target_id": None,
+            "video_duration_s": None,
+        }
+        self.files[file_id] = DriveFile(**plain | facts)
+        self.contents[file_id] = content
+        self.touch(file_id)
+        return file_id
+
+    def replace(self, file_id: str, content: bytes) -> None:
+        md5 = hashlib.md5(content).hexdigest()
+        self.change(file_id, size_bytes=len(content), md5=md5)
+        self.contents[file_id] = content
+
+    def change(self, file_id: str, **facts: Any) -> None:
+        self.files[file_id] = replace(self.files[file_id], **facts)
+        self.touch(file_id)
+
+    def touch(self, file_id: str) -> None:
+        self._place += 1
+        self.log[file_id] = self._place
+
+    def get(self, file_id: str) -> DriveFile:
+        self._may_fail("get")
+        if file_id not in self.files:
+            raise FileGone("The file is gone.", status=404)
+        return self.files[file_id]
+
+    def list_folder(self, folder_id: str) -> Iterator[DriveFile]:
+        self._may_fail("list_folder")
+        there = [f for f in self.files.values() if folder_id in f.parents and not f.trashed]
+        return iter(there)
+
+    def start_page_token(self) -> str:
+        return str(self._place + 1)
+
+    def changes(self, page_token: str) -> ChangePage:
+        self._may_fail("changes")
+        if int(page_token) < self.oldest_token:
+            raise PageTokenInvalid("Google Drive no longer knows our place.", status=404)
+        since = sorted((at, id) for id, at in self.log.items() if at >= int(page_token))
+        page, more = since[: self.page_size], since[self.page_size :]
+        return ChangePage(
+            changes=tuple(
+                Change(file_id=file_id, removed=False, file=self.files[file_id])
+                for _, file_id in page
+            ),
+            next_page_token=str(more[0][0]) if more else None,
+            new_start_page_token=None if more else self.start_page_token(),
+        )
+
+    def watch_changes(
+        self, *, channel_id: str, token: str, address: str, expires_at: datetime, page_token: str
+    ) -> Channel:
+        self._may_fail("watch_changes")
+        if channel_id in self.channels:
+            raise ChannelIdTaken("There is a channel of this id.", status=400)
+        ends = min(expires_at, datetime.now(UTC) + self.channel_life)
+        channel = Channel(id=channel_id, resource_id=f"resource-{channel_id}", expires_at=ends)
+        self.channels[channel_id] = channel
+        return channel
+
+    def stop_channel(self, *, channel_id: str, resource_id: str) -> None:
+        self._may_fail("stop_channel")
+        self.stopped.append(channel_id)
+        self.channels.pop(channel_id, None)
+
+    @contextmanager
+    def open_range(self, file_id: str, start: int, end_inclusive: int) -> Iterator[Iterator[bytes]]:
+        self._may_fail("open_range")
+        if not 0 <= start <= end_inclusive:
+            raise ValueError(f"No such byte range: {start}-{end_inclusive}.")
+        self.ranges.append((start, end_inclusive))
+        yield self._sent(self.contents[file_id][start : end_inclusive + 1])
+
+    def _sent(self, body: bytes) -> Iterator[bytes]:
+        cut = self.cuts.pop(0) if self.cuts else None
+        received = body if cut is None else body[:cut]
+        yield from (received[at : at + 4] for at in range(0, len(received), 4))
+        if cut is not None:
+            raise DownloadCut("The connection broke.", received_bytes=len(received))
+
+
+class Encoder(Failing):
+    """MediaConvert without its request tokens: what is created twice is there twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[dict[str, Any]] = []
+        self.probed: dict[str, Any] = {}
+
+    def probe(self, url: str) -> dict[str, Any]:
+        self._may_fail("probe")
+        return self.probed
+
+    def create_job(
+        self, settings: Mapping[str, Any], *, job_id: str, attempt: int, workflow: str
+    ) -> str:
+        self._may_fail("create_job")
+        self.jobs.append(
+            {
+                "Id": f"encode-{len(self.jobs) + 1}",
+                "Status": "SUBMITTED",
+                "Settings": dict(settings),
+                "UserMetadata": {
+                    "job_id": job_id,
+                    "attempt": str(attempt),
+                    "workflow": workflow,
+                },
+            }
+        )
+        return str(self.jobs[-1]["Id"])
+
+    def find_job(self, *, source_url: str, job_id: str, attempt: int) -> dict[str, Any] | None:
+        for job in self.jobs:
+            metadata, of = job["UserMetadata"], job["Settings"]["Inputs"][0]["FileInput"]
+            if (metadata["job_id"], metadata["attempt"], of) == (job_id, str(attempt), source_url):
+                return job
+        return None
+
+    def get_job(self, encoder_job_id: str) -> dict[str, Any]:
+        self._may_fail("get_job")
+        found = [job for job in self.jobs if job["Id"] == encoder_job_id]
+        if not found:
+            raise aws_error("NotFoundException", "GetJob", 404)
+        return found[0]
+
+    def end(self, encoder_job_id: str, status: str, **facts: Any) -> dict[str, Any]:
+        """The job ends; returns the detail of the event that says so."""
+        job = self.get_job(encoder_job_id)
+        job["Status"] = status
+        if "errorCode" in facts:
+            job |= {"ErrorCode": facts["errorCode"], "ErrorMessage": facts.get("errorMessage")}
+        return event(job, status, **facts)
+
+
+def event(encoder_job: Mapping[str, Any], status: str, **facts: Any) -> dict[str, Any]:
+    """The `detail` of a 'MediaConvert Job State Change'."""
+    return {
+        "jobId": encoder_job["Id"],
+        "status": status,
+        "userMetadata": dict(encoder_job["UserMetadata"]),
+        **facts,
+    }
+
+
+class Flows(Failing):
+    """Executions by name, and tasks that wait for their tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.executions: dict[str, str] = {}
+        self.started: list[tuple[str, str, dict[str, Any]]] = []
+        self.waiting: set[str] = set()
+        self.answers: list[tuple[str, str, Any]] = []  # token, "succeed" or the error, what it said
+        self.beats: list[str] = []
+
+    def start(self, workflow: str, name: str, state: Mapping[str, Any]) -> None:
+        self._may_fail("start")
+        if name not in self.executions:
+            self.executions[name] = "RUNNING"
+            self.started.append((workflow, name, dict(state)))
+
+    def status(self, workflow: str, name: str) -> str | None:
+        self._may_fail("status")
+        return self.executions.get(name)
+
+    def succeed(self, token: str, output: Mapping[str, Any]) -> bool:
+        self._may_fail("succeed")
+        return self._answer(token, "succeed", dict(output))
+
+    def fail(self, token: str, *, error: str, cause: str) -> bool:
+        self._may_fail("fail")
+        return self._answer(token, error, cause)
+
+    def heartbeat(self, token: str) -> bool:
+        if token in self.waiting:
+            self.beats.append(token)
+        return token in self.waiting
+
+    def _answer(self, token: str, how: str, said: Any) -> bool:
+        if token not in self.waiting:
+            return False
+        self.waiting.remove(token)
+        self.answers.append((token, how, said))
+        return True
+
+
+class Queues(Failing):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hints: list[dict[str, str]] = []
+        self.dirty: list[tuple[str, int]] = []
+        self.shown_again: list[tuple[str, float]] = []
+
+    def drive_may_have_changed(self, hint: Mapping[str, str]) -> None:
+        self._may_fail("drive_may_have_changed")
+        self.hints.append(dict(hint))
+
+    def row_is_dirty(self, job_id: str, row_version: int) -> None:
+        self._may_fail("row_is_dirty")
+        self.dirty.append((job_id, row_version))
+
+    def show_row_again(self, receipt_handle: str, after_s: float) -> None:
+        self.shown_again.append((receipt_handle, after_s))
+
+
+class Topic(Failing):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Notice] = []
+
+    def publish(self, notice: Notice) -> None:
+        self._may_fail("publish")
+        self.sent.append(notice)
+
+
+class Airtable(Failing):
+    """Rows by job id; each call's rows are remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.calls: list[list[str]] = []
+
+    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        self.calls.append([str(row["Job ID"]) for row in rows])
+        if len(rows) > 10:
+            raise ValueError(f"{len(rows)} rows; one call takes 10")
+        self._may_fail("upsert")
+        for row in rows:
+            self.rows.setdefault(str(row["Job ID"]), {}).update(row)
+        return {str(row["Job ID"]): f"rec{row['Job ID']}" for row in rows}
+
+
+class Secrets:
+    def __init__(self, **values: str) -> None:
+        self.values = values
+
+    def get(self, name: str) -> str:
+        if name not in self.values:
+            raise SecretMissing(f"There is no SSM parameter {name}. Create it as a SecureString.")
+        return self.values[name]
+
+
+@dataclass
+class World:
+    """Every fake, and `Services` over them."""
+
+    peril: Peril = field(default_factory=Peril)
+    records: Records = field(default_factory=Records)
+    storage: Storage = field(default_factory=Storage)
+    drive: Drive = field(default_factory=Drive)
+    encoder: Encoder = field(default_factory=Encoder)
+    flows: Flows = field(default_factory=Flows)
+    queues: Queues = field(default_factory=Queues)
+    topic: Topic = field(default_factory=Topic)
+    airtable: Airtable = field(default_factory=Airtable)
+    environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
+
+    def __post_init__(self) -> None:
+        self.services = self.new_process()
+
+    def new_process(self) -> Services:
+        """Services as a cold Lambda makes them, over the same outside world."""
+        made = Services(settings(self.environment))
+        for name in (
+            "records",
+            "storage",
+            "drive",
+            "encoder",
+            "flows",
+            "queues",
+            "topic",
+            "airtable",
+        ):
+            setattr(made, name, Perilous(name, getattr(self, name), self.peril))
+        made.secrets = Secrets(**{"link-key": "key"})
+        made.ffmpeg = None
+        return made
+
+    def job(self, job_id: str) -> Job:
+        job = self.records.get(job_id)
+        assert job is not None
+        return job
+
+    def with_job(self, job: Job) -> Job:
+        assert self.records.create(job)
+        return self.job(job.job_id)

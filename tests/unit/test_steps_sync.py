@@ -1,0 +1,278 @@
+"""Sync: nothing lost, nothing twice, however often and in whatever state it is called."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters.drive_errors import DriveUnavailable, PageTokenInvalid
+from chalicelib.domain.job import Status
+from chalicelib.steps import sync as sync_step
+from chalicelib.steps.sync import LEASE_S, STATE, sync
+from tests.examples import a_workflow
+from tests.fakes import INBOX, Killed, World, aws_error
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(sync_step, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def world(monkeypatch, clock) -> World:
+    """A stage that has read the log before, with one workflow on the inbox."""
+    use_workflows(monkeypatch, "compress")
+    world = World()
+    sync(world.services)
+    return world
+
+
+def use_workflows(monkeypatch, *names: str) -> None:
+    flows = {name: a_workflow(name=name, drive_folder=INBOX) for name in names}
+    monkeypatch.setattr(sync_step, "all_workflows", lambda: flows)
+
+
+def started(world: World) -> list[str]:
+    """File names of the executions, in order."""
+    jobs = [world.job(state["job_id"]) for _, _, state in world.flows.started]
+    return [job.file_name for job in jobs]
+
+
+def lease(world: World) -> float:
+    return float(world.records.state(*STATE)["lease_until"])
+
+
+def test_a_dropped_file_becomes_a_job_and_an_execution(world: World) -> None:
+    world.drive.add("a.mp4", b"aa")
+    sync(world.services)
+    [(workflow, name, state)] = world.flows.started
+    job = world.job(state["job_id"])
+    assert (workflow, name, state["run"]) == ("compress", f"{job.job_id}-1", 1)
+    assert (job.status, job.execution_started, job.uploader) == (Status.PROCESSING, True, "Anna")
+    assert world.queues.dirty == [(job.job_id, 1)]
+    assert lease(world) == 0
+
+
+def test_the_first_run_starts_nothing_old(monkeypatch, clock) -> None:
+    use_workflows(monkeypatch, "compress")
+    world = World()
+    world.drive.add("old.mp4", b"old")
+    sync(world.services)
+    assert world.flows.started == []
+    world.drive.add("new.mp4", b"new")
+    sync(world.services)
+    assert started(world) == ["new.mp4"]
+
+
+def test_the_same_content_is_the_same_job(world: World) -> None:
+    file_id = world.drive.add("a.mp4", b"aa")
+    sync(world.services)
+    world.drive.change(file_id, name="renamed.mp4")
+    sync(world.services)
+    world.drive.change(file_id, trashed=True)
+    sync(world.services)
+    world.drive.change(file_id, trashed=False)
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+def test_new_content_is_a_new_job(world: World) -> None:
+    file_id = world.drive.add("a.mp4", b"aa")
+    sync(world.services)
+    world.drive.replace(file_id, b"other")
+    sync(world.services)
+    first, second = (state["job_id"] for _, _, state in world.flows.started)
+    assert first != second
+    assert world.job(second).size_bytes == 5
+
+
+def test_two_workflows_on_one_folder_are_two_jobs(world: World, monkeypatch) -> None:
+    use_workflows(monkeypatch, "compress", "proxy")
+    world.drive.add("a.mp4", b"aa")
+    sync(world.services)
+    assert [flow for flow, _, _ in world.flows.started] == ["compress", "proxy"]
+    assert len({state["job_id"] for _, _, state in world.flows.started}) == 2
+
+
+def test_what_is_no_video_is_left_alone_and_logged(world: World, caplog) -> None:
+    with caplog.at_level("INFO"):
+        world.drive.add("notes.txt", b"text", mime_type="text/plain")
+        world.drive.add("elsewhere.mp4", b"b", parents=("another",))
+        sync(world.services)
+    assert world.flows.started == []
+    assert "'notes.txt' is not a video" in caplog.text
+    assert "elsewhere" not in caplog.text
+
+
+def test_every_page_is_read(world: World) -> None:
+    world.drive.page_size = 2
+    for number in range(5):
+        world.drive.add(f"{number}.mp4", b"%d" % number)
+    sync(world.services)
+    assert started(world) == [f"{number}.mp4" for number in range(5)]
+
+
+# Many hints, one reader
+
+
+def test_while_one_reads_others_return_at_once(world: World, clock) -> None:
+    world.records.save_state(*STATE, {"lease_until": clock.now + 10, "owner": "somebody"})
+    world.drive.add("a.mp4", b"aa")
+    sync(world.services)
+    assert world.flows.started == []
+    assert world.records.state(*STATE)["owner"] == "somebody"
+
+
+def test_a_hint_during_a_read_is_not_lost(world: World, monkeypatch) -> None:
+    """A second sync comes when the first has read the log and not let go of the lease yet."""
+    world.drive.add("a.mp4", b"aa")
+    read_log, calls = sync_step._read_log, []
+
+    def reading(*args: object) -> None:
+        read_log(*args)
+        calls.append(1)
+        if len(calls) == 1:
+            world.drive.add("late.mp4", b"late")
+            sync(world.new_process())
+            assert started(world) == ["a.mp4"]  # it only left its hint
+
+    monkeypatch.setattr(sync_step, "_read_log", reading)
+    sync(world.services)
+    assert started(world) == ["a.mp4", "late.mp4"]
+    assert len(calls) == 2
+    assert lease(world) == 0
+
+
+def test_a_reader_that_died_is_taken_over_when_its_lease_expires(world: World, clock) -> None:
+    world.records.save_state(*STATE, {"lease_until": clock.now + LEASE_S, "owner": "the dead"})
+    world.drive.add("a.mp4", b"aa")
+    clock.now += LEASE_S - 1
+    sync(world.services)
+    assert started(world) == []
+    clock.now += 2
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+def test_who_lost_the_lease_moves_nothing_on(world: World, clock, monkeypatch) -> None:
+    """It slept through its lease; another reads now, from a place of its own."""
+    world.drive.add("a.mp4", b"aa")
+    changes = world.drive.changes
+
+    def slow(token: str):
+        page = changes(token)
+        theirs = {"owner": "another", "lease_until": clock.now + 9999, "page_token": "theirs"}
+        world.records.save_state(*STATE, theirs)
+        return page
+
+    monkeypatch.setattr(world.drive, "changes", slow)
+    sync(world.services)
+    state = world.records.state(*STATE)
+    assert (state["owner"], state["page_token"]) == ("another", "theirs")
+    assert state["lease_until"] == clock.now + 9999
+
+
+def test_after_a_failure_the_next_hint_need_not_wait_for_the_lease(world: World) -> None:
+    world.drive.add("a.mp4", b"aa")
+    world.drive.fail_next("changes", DriveUnavailable("Drive is away."))
+    with pytest.raises(DriveUnavailable):
+        sync(world.services)
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+# The page token
+
+
+def test_a_page_token_drive_does_not_know_means_listing_the_folder(world: World) -> None:
+    world.drive.add("missed.mp4", b"missed")
+    world.drive.add("binned.mp4", b"binned", trashed=True)
+    world.drive.oldest_token = 3
+    sync(world.services)
+    assert started(world) == ["missed.mp4"]
+    world.drive.add("next.mp4", b"next")
+    sync(world.services)
+    assert started(world) == ["missed.mp4", "next.mp4"]
+
+
+def test_a_drive_that_refuses_every_token_is_asked_twice_not_for_ever(world: World) -> None:
+    refusals = [PageTokenInvalid("No.", status=400) for _ in range(10)]
+    world.drive.fail_next("changes", *refusals)
+    with pytest.raises(PageTokenInvalid):
+        sync(world.services)
+    assert len(world.drive.failures["changes"]) == 8
+
+
+def test_an_execution_that_does_not_start_is_started_the_next_time(world: World) -> None:
+    world.drive.add("a.mp4", b"aa")
+    world.flows.fail_next("start", aws_error("ThrottlingException"))
+    with pytest.raises(ClientError):
+        sync(world.services)
+    assert started(world) == []
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("broken", ["record", "execution"])
+def test_one_bad_file_does_not_hold_up_the_others(world: World, broken: str) -> None:
+    world.drive.page_size = 2
+    if broken == "record":
+        world.records.fail_next("create", aws_error("ValidationException"))
+    else:
+        world.flows.fail_next("start", aws_error("StateMachineDoesNotExist"))
+    for name in ("bad.mp4", "b.mp4", "c.mp4"):
+        world.drive.add(name, name.encode())
+    with pytest.raises(ClientError):
+        sync(world.services)
+    assert started(world) == ["b.mp4", "c.mp4"]
+    sync(world.services)  # and it comes again, alone
+    assert started(world) == ["b.mp4", "c.mp4", "bad.mp4"]
+
+
+def test_a_bad_file_in_a_listing_is_listed_again(world: World) -> None:
+    world.drive.add("bad.mp4", b"bad")
+    world.drive.oldest_token = 2
+    world.flows.fail_next("start", aws_error("ThrottlingException"))
+    with pytest.raises(ClientError):
+        sync(world.services)
+    sync(world.services)
+    assert started(world) == ["bad.mp4"]
+
+
+def test_a_crash_anywhere_repeats_work_and_doubles_nothing(monkeypatch, clock) -> None:
+    use_workflows(monkeypatch, "compress")
+
+    def play(at: int | None, after: bool) -> World:
+        world = World()
+        sync(world.services)
+        world.drive.page_size = 2
+        for number in range(3):
+            world.drive.add(f"{number}.mp4", b"%d" % number)
+        world.peril.calls.clear()
+        world.peril.at, world.peril.after = at, after
+        try:
+            sync(world.services)
+        except Killed:
+            world.peril.revive()
+            clock.now += LEASE_S + 1
+            sync(world.new_process())
+        return world
+
+    calls = len(play(None, False).peril.calls)
+    assert calls > 10
+    for at in range(1, calls + 1):
+        for after in (False, True):
+            world = play(at, after)
+            assert sorted(started(world)) == ["0.mp4", "1.mp4", "2.mp4"], (at, after)
+            assert all(job.execution_started for job in world.records.open_jobs()), (at, after)
+            assert world.records.state(*STATE)["page_token"] == "4", (at, after)
