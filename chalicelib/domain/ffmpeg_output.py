@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -22,6 +22,8 @@ class ProbedTrack:
 
     Attributes:
         width, height: as shown, after rotation. 0 for audio, and where ffmpeg found none.
+        pixel_aspect: width of a pixel over its height, after rotation.
+        transparent: it has an alpha channel.
     """
 
     kind: Literal["video", "audio"]
@@ -30,6 +32,8 @@ class ProbedTrack:
     width: int = 0
     height: int = 0
     pixel_format: str = ""
+    pixel_aspect: float = 1.0
+    transparent: bool = False
     channels: int | None = None
     sample_rate_hz: int | None = None
 
@@ -64,6 +68,10 @@ _DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A)")
 _START = re.compile(r", start: (-?\d+\.\d+)")
 _ROTATION = re.compile(r"    Display Matrix: rotation of (-?\d+\.\d+) degrees")
 _SIZE = re.compile(r", (\d{1,6})x(\d{1,6})\b")
+_PIXEL_ASPECT = re.compile(r"\bSAR (\d{1,9}):(\d{1,9})\b")
+#: ffmpeg's own decoder ignores the alpha channel of VP8 and VP9; the track's header tells of it.
+_ALPHA_MODE = re.compile(r"    alpha_mode +: 1$", re.IGNORECASE)
+_ALPHA_FORMATS = re.compile(r"yuva|gbrap|ya\d|ayuv|argb|abgr|rgba|bgra")
 _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 
 
@@ -87,6 +95,8 @@ def parse_probe(lines: Iterable[str]) -> Probe:
                 video = index if stream["kind"] == "Video" else None
         elif video is not None and (found := _ROTATION.match(line.removeprefix(indent))):
             tracks[video] = _rotated(tracks[video], float(found[1]))
+        elif video is not None and _ALPHA_MODE.match(line.removeprefix(indent)):
+            tracks[video] = replace(tracks[video], transparent=True)
     in_order = tuple(tracks[index] for index in sorted(tracks))
     return Probe(start_s=start_s, duration_s=duration_s, tracks=in_order)
 
@@ -108,14 +118,22 @@ def _track(stream: re.Match[str]) -> ProbedTrack:
             sample_rate_hz=int(rate[1]) if rate else None,
         )
     size = _SIZE.search(stream["rest"])
+    pixel_format = _pixel_format(stream["rest"])
     return ProbedTrack(
         kind="video",
         codec=stream["codec"],
         language=language,
         width=int(size[1]) if size else 0,
         height=int(size[2]) if size else 0,
-        pixel_format=_pixel_format(stream["rest"]),
+        pixel_format=pixel_format,
+        pixel_aspect=_pixel_aspect(stream["rest"]),
+        transparent=_ALPHA_FORMATS.match(pixel_format) is not None,
     )
+
+
+def _pixel_aspect(rest: str) -> float:
+    found = _PIXEL_ASPECT.search(rest)
+    return int(found[1]) / int(found[2]) if found and int(found[1]) and int(found[2]) else 1.0
 
 
 def _pixel_format(rest: str) -> str:
@@ -129,14 +147,8 @@ def _rotated(track: ProbedTrack, degrees: float) -> ProbedTrack:
     """A quarter turn swaps width and height."""
     if round(abs(degrees)) % 180 != 90:
         return track
-    return ProbedTrack(
-        kind=track.kind,
-        codec=track.codec,
-        language=track.language,
-        width=track.height,
-        height=track.width,
-        pixel_format=track.pixel_format,
-    )
+    aspect = 1 / track.pixel_aspect
+    return replace(track, width=track.height, height=track.width, pixel_aspect=aspect)
 
 
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8}

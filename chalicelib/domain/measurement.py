@@ -18,6 +18,8 @@ from chalicelib.domain.codec import from_plain, to_plain
 ROUNDING_S = 0.001
 #: Two audio frames are allowed; PCM has no frames, so a longer packet is not taken for one.
 AUDIO_FRAME_MAX_S = 0.05
+#: How much a picture's shape may change: even sizes cost a small one up to a pixel each way.
+SHAPE_SHARE = 0.02
 #: The worst frames kept while counting. One percent of 68 minutes at 60 frames a second.
 WORST_KEPT = 2_500
 
@@ -62,6 +64,8 @@ class StreamTimes:
         frames: frames in the track; None where only its two ends were read.
         frame_rate: "30000/1001" where every frame lasts equally long; else None. Video only.
         language: ISO 639 code; None when the track does not say.
+        shape: width over height of the picture as players show it. Video only.
+        transparent: the picture has an alpha channel.
     """
 
     kind: Literal["video", "audio"]
@@ -75,6 +79,8 @@ class StreamTimes:
     language: str | None = None
     channels: int | None = None
     sample_rate_hz: int | None = None
+    shape: float | None = None
+    transparent: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -235,7 +241,8 @@ def tolerance_s(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) ->
 
 
 def track_problems(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> tuple[str, ...]:
-    """Tracks that are missing, extra, in another language or with other channels, in sentences."""
+    """Tracks that are missing, extra, of another shape, in another language or with other channels,
+    in sentences."""
     problems: list[str] = []
     if not any(track.kind == "video" for track in result):
         problems.append("there is no video")
@@ -243,8 +250,8 @@ def track_problems(source: Sequence[StreamTimes], result: Sequence[StreamTimes])
     if counts[0] != counts[1]:
         problems.append(f"there are {counts[1]} audio tracks instead of {counts[0]}")
     for before, after in pairs(source, result):
-        if before.kind == "audio":
-            problems += _audio_problems(before, after)
+        check = _audio_problems if before.kind == "audio" else _picture_problems
+        problems += check(before, after)
     return tuple(problems)
 
 
@@ -258,6 +265,19 @@ def pairs(
         for track in source
         if (track.kind, track.number) in theirs
     ]
+
+
+def _picture_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
+    """Frames are compared at one size, so their likeness says nothing about how they are shown."""
+    problems: list[str] = []
+    if before.shape and after.shape and abs(after.shape / before.shape - 1) > SHAPE_SHARE:
+        problems.append(
+            f"the picture is shown {after.shape:.2f} times as wide as high "
+            f"instead of {before.shape:.2f} times"
+        )
+    if before.transparent and not after.transparent:
+        problems.append("the original has an alpha channel (transparency), which would be lost")
+    return problems
 
 
 def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:

@@ -181,4 +181,12 @@ def _track(
         language=track.language,
         channels=track.channels,
         sample_rate_hz=track.sample_rate_hz,
+        shape=_shape(track),
+        transparent=track.transparent,
     )
+
+
+def _shape(track: ProbedTrack) -> float | None:
+    if not track.width or not track.height:
+        return None
+    return round(track.pixel_aspect * track.width / track.height, 6)

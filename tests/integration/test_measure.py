@@ -134,6 +134,16 @@ def test_film_of_a_camera_with_a_time_code_track_is_compared(source, place):
     assert [track.language for track in found.source_tracks] == [None, "eng", "fra"]
 
 
+def test_other_shape_and_lost_transparency_are_found(place):
+    flat = make(place / "flat.mp4", "-vf", "setsar=4/3", sounds=())
+    squeezed = encode(flat, place / "squeezed.mp4", "-vf", "setsar=1")
+    [problem] = problems(measured(flat, squeezed))
+    assert "1.33 times as wide as high instead of 1.78" in problem
+    title = make(place / "title.mov", "-c:v", "qtrle", "-pix_fmt", "argb", sounds=(), seconds=0.2)
+    [problem] = problems(measured(title, encode(title, place / "title.mp4")))
+    assert "alpha channel" in problem
+
+
 VARIABLE = ("-vf", "select='lt(n,15)+not(mod(n,4))'", "-fps_mode", "vfr")
 
 

@@ -1,6 +1,7 @@
 """Scores, windows, and what a measurement holds against a result."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -52,6 +53,23 @@ def audio(
 
 
 SOURCE = (video(), audio())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ({"shape": 16 / 9}, {"shape": 4 / 3}, "1.33 times as wide as high instead of 1.78"),
+        ({"shape": 161 / 121}, {"shape": 160 / 120}, None),
+        ({"shape": None}, {"shape": 4 / 3}, None),
+        ({"transparent": True}, {}, "alpha channel"),
+        ({"transparent": True}, {"transparent": True}, None),
+        ({}, {"transparent": True}, None),
+    ],
+)
+def test_shape_and_transparency_of_the_picture_must_stay(before, after, problem) -> None:
+    found = track_problems((replace(video(), **before),), (replace(video(), **after),))
+    assert len(found) == (problem is not None)
+    assert all(str(problem) in sentence for sentence in found)
 
 
 @pytest.mark.parametrize(

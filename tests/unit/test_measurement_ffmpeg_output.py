@@ -115,6 +115,37 @@ def test_tracks_in_groups_are_tracks_like_others_once_and_in_the_file_s_order():
     assert (probe.tracks[2].width, probe.tracks[2].height) == (720, 1280)
 
 
+@pytest.mark.parametrize(
+    ("line", "shape", "transparent"),
+    [
+        ("h264 (High), yuv420p, 1440x1080 [SAR 4:3 DAR 16:9], 30 fps", (1440, 1080, 4 / 3), False),
+        ("vp9, yuv420p(tv), 720x576, SAR 64:45 DAR 16:9, 25 fps", (720, 576, 64 / 45), False),
+        ("h264, yuv420p, 720x576 [SAR 0:1 DAR 0:1], 25 fps", (720, 576, 1.0), False),
+        ("prores (4444) (ap4h / 0x68347061), yuva444p12le, 64x64, 24 fps", (64, 64, 1.0), True),
+        ("qtrle (rle  / 0x20656C72), argb(progressive), 64x64, 24 fps", (64, 64, 1.0), True),
+    ],
+)
+def test_shape_of_pixels_and_transparency_are_read(line, shape, transparent):
+    [track] = parse_probe([f"  Stream #0:0[0x1](und): Video: {line}"]).tracks
+    assert (track.width, track.height, track.pixel_aspect) == shape
+    assert track.transparent is transparent
+
+
+def test_turned_pixels_lie_on_their_side():
+    lines = ["  Stream #0:0: Video: h264, yuv420p, 720x576 [SAR 64:45 DAR 16:9], 25 fps"]
+    lines += ["    Side data:", "      Display Matrix: rotation of 90.00 degrees"]
+    [track] = parse_probe(lines).tracks
+    assert (track.width, track.height, track.pixel_aspect) == (576, 720, 45 / 64)
+
+
+def test_alpha_channel_that_decoders_ignore_is_seen():
+    lines = ["  Stream #0:0: Video: vp9, yuv420p(tv), 64x64, SAR 1:1 DAR 1:1, 24 fps (default)"]
+    [track] = parse_probe([*lines, "    Metadata:", "      alpha_mode      : 1"]).tracks
+    assert track.transparent
+    [track] = parse_probe([*lines, "    Metadata:", "      alpha_mode      : 0"]).tracks
+    assert not track.transparent
+
+
 def test_film_without_duration_is_described():
     probe = parse_probe(WEBM.splitlines())
     assert probe.duration_s is None
