@@ -26,6 +26,7 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     if cut_off := missing_end(job.measurement, promised_s):
         raise Rejected(cut_off)
     workflow = all_workflows()[job.workflow]
+    ssim_mean = _encoder_ssim(services, job)
     verdict = judge(
         plan=job.plan,
         measurement=job.measurement,
@@ -35,8 +36,8 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         attempt=job.attempt,
         first_attempt=job.first_attempt,
         max_attempts=workflow.max_attempts,
+        encoder_ssim_mean=ssim_mean,
     )
-    ssim_mean = _encoder_ssim(services, job)
     job = ledger.write(services, job, verdict=verdict, encoder_ssim_mean=ssim_mean)
     if verdict.decision is Decision.RETRY_HIGHER:
         assert job.plan is not None

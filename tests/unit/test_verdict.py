@@ -233,3 +233,19 @@ def test_a_source_that_ends_before_its_index_says_so_is_told_apart(
 
 def test_tracks_nobody_read_prove_nothing() -> None:
     assert missing_end(a_measurement(source_tracks=()), 60.0) is None
+
+
+# another picture
+
+
+def test_another_picture_that_the_encoder_is_content_with_is_not_tried_again() -> None:
+    verdict = judged(scored(0.73, 0.57), encoder_ssim_mean=0.995)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+    assert "mirrored" in verdict.reason
+    assert len(verdict.problems) == 2
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0.94, 0.96), (0.7, 0.71), (0.7, 0.9), (0.7, None)])
+def test_a_low_score_that_both_see_is_tried_again(ours: float, theirs: float | None) -> None:
+    verdict = judged(scored(ours), encoder_ssim_mean=theirs)
+    assert verdict.decision is Decision.RETRY_HIGHER
