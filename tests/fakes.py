@@ -1,7 +1,7 @@
 """The outside world in memory: what `Services` reaches, with the same methods and failures.
 
 `tests/contract/test_adapters_*.py` hold `Records` and `Storage` here to what the real adapters do.
-A `Peril` kills the process at one call of an adapter, before or after it took effect.
+A `Peril` kills the process before one call of an adapter.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Killed(BaseException):
 class Peril:
     """Kills the process at the `at`-th call of any adapter. Dead stays dead until `revive`."""
 
-    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
-        self.at, self.after = at, after
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
         self.calls: list[str] = []
         self.dead = False
 
@@ -67,15 +67,10 @@ class Peril:
         if self.dead:
             raise Killed
         self.calls.append(name)
-        strikes = len(self.calls) == self.at
-        if strikes and not self.after:
+        if len(self.calls) == self.at:
             self.dead = True
             raise Killed
-        result = work()
-        if strikes:
-            self.dead = True
-            raise Killed
-        return result
+        return work()
 
     def revive(self) -> None:
         self.dead = False

@@ -53,8 +53,8 @@ class Records:
         expression = _Expression()
         for name, value in changes.items():
             expression.set(name, to_plain(value))
-        if "status" in changes:
-            expression.set("open", "1" if changes["status"].is_open else None)
+        if "status" in changes and changes["status"].is_open:
+            expression.set("open", "1")
         if row:
             expression.add("row_version", 1)
             expression.set("unsynced", "1")
@@ -93,7 +93,15 @@ class Records:
             still_dirty.set("row_id", row_id)
             self._update(_job_key(job_id), still_dirty)
 
+    def settle(self, job_id: str, run: int) -> None:
+        """This run has ended and everybody was told: nothing is left for `open_jobs` to find."""
+        expression = _Expression()
+        expression.set("open", None)
+        expression.require("run", run)
+        self._update(_job_key(job_id), expression)
+
     def open_jobs(self) -> Iterator[Job]:
+        """Jobs that have not ended, and those that have but are not settled."""
         return self._indexed(OPEN_INDEX, "open")
 
     def unsynced_jobs(self) -> Iterator[Job]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from chalicelib.domain.failure import failure
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.text import now_iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
@@ -24,16 +23,14 @@ def fail(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
 
 
 def close_failed(services: Services, job: Job, error: str, cause: str) -> None:
-    """Mark the job failed, once, with a sentence for people and the details for the engineer."""
+    """Mark the job failed, once, with a sentence for people and the details for the engineer.
+
+    Raises:
+        JobClosed: it ended in another way meanwhile.
+    """
     if job.status.is_open:
         reason, details = failure(error, cause)
-        job = ledger.write(
-            services,
-            job,
-            status=Status.FAILED,
-            reason=reason,
-            error=details,
-            completed_at=now_iso(),
-        )
+        job = ledger.close(services, job, Status.FAILED, reason=reason, error=details)
     if job.status is Status.FAILED:
         notify(services, job)
+        services.records.settle(job.job_id, job.run)

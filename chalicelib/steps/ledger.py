@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.domain.errors import JobClosed
-from chalicelib.domain.job import Job
+from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import now_iso
 from chalicelib.services import Services
 
 log = logging.getLogger(__name__)
+
+#: As a condition: the job has not ended.
+OPEN = tuple(status for status in Status if status.is_open)
 
 
 def write(
@@ -36,6 +39,34 @@ def write(
     if row:
         tell_row_writer(services, changed)
     return changed
+
+
+def close(services: Services, job: Job, status: Status, **changes: Any) -> Job:
+    """End an open job. It ends once, whoever comes first.
+
+    Raises:
+        JobClosed: it has ended in another way meanwhile, or a newer run owns it.
+    """
+    completed_at = now_iso()
+    try:
+        return write(
+            services,
+            job,
+            only_if={"status": OPEN},
+            status=status,
+            completed_at=completed_at,
+            **changes,
+        )
+    except JobClosed:
+        # An AWS client repeats a call whose answer was lost, and then meets its own write.
+        now = services.records.get(job.job_id)
+        if now is None or (now.run, now.status, now.completed_at) != (
+            job.run,
+            status,
+            completed_at,
+        ):
+            raise
+        return now
 
 
 def tell_row_writer(services: Services, job: Job) -> None:

@@ -1,0 +1,317 @@
+"""A process may die between any two lines: whole jobs, killed once at every call they make.
+
+The flow is the one of `workflows/compress.asl.json`: a step that died is called again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chalicelib import triggers
+from chalicelib.domain.errors import SlimreelError
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.measurement import Measurement
+from chalicelib.steps import inspect as inspect_step
+from chalicelib.steps import measure as measure_step
+from chalicelib.steps import sync as sync_step
+from chalicelib.steps.reconcile import reconcile
+from tests.examples import a_measurement, a_score, a_workflow, some_facts
+from tests.fakes import COMPRESSED, INBOX, TEMP, Killed, World
+
+SOURCE = bytes(range(256)) * 4
+RESULT = b"much smaller"
+LOW = a_measurement(score=a_score(ssim_mean=0.90))
+
+
+@dataclass
+class Story:
+    """What happens to a video, and how it must end."""
+
+    status: Status
+    encodes: int = 1
+    measured: tuple[Measurement, ...] = (a_measurement(),)
+    endings: tuple[dict[str, Any], ...] = ()
+    published: bytes | None = RESULT
+    kind: str = "completed"
+    lost_events: bool = False
+
+
+STORIES = {
+    "smaller": Story(Status.COMPLETED),
+    "retried one level higher": Story(Status.COMPLETED, encodes=2, measured=(LOW, a_measurement())),
+    "no level is good enough": Story(
+        Status.KEPT_ORIGINAL, encodes=3, measured=(LOW,) * 3, published=SOURCE, kind="kept"
+    ),
+    "the encoder fails once": Story(
+        Status.COMPLETED, encodes=2, endings=({"status": "ERROR", "errorCode": 1999},)
+    ),
+    "the encoder keeps failing": Story(
+        Status.FAILED,
+        encodes=3,
+        endings=({"status": "ERROR", "errorCode": 1999},) * 3,
+        published=None,
+        kind="failed",
+    ),
+    "no decoder": Story(
+        Status.KEPT_ORIGINAL,
+        endings=({"status": "ERROR", "errorCode": 1030},),
+        published=SOURCE,
+        kind="kept",
+    ),
+    "damaged": Story(
+        Status.FAILED,
+        endings=({"status": "ERROR", "errorCode": 1075},),
+        published=None,
+        kind="failed",
+    ),
+    "every event is lost": Story(Status.COMPLETED, lost_events=True),
+}
+
+
+class Cloud:
+    """Step Functions, Lambda and MediaConvert, as far as one job notices them."""
+
+    def __init__(self, world: World, story: Story) -> None:
+        self.world, self.story = world, story
+        self._tokens = 0
+        self._endings = list(story.endings)
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        """Call until it does not die."""
+        for _ in range(3):
+            try:
+                return work()
+            except Killed:
+                self.world.peril.revive()
+        raise AssertionError("killed more than once")
+
+    def step(self, name: str, **state: Any) -> dict[str, Any]:
+        event = {"job_id": self.job_id, "run": 1, **state}
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+        return self.run(lambda: triggers.step(name, event, context))
+
+    def play(self) -> None:
+        """From the drop to the end of the execution."""
+        self.run(triggers.sweep_drive)
+        self.run(triggers.sweep_drive)  # who died holding the lease is taken over
+        [(_, name, state)] = self.world.flows.started
+        self.job_id = state["job_id"]
+        try:
+            self._play()
+            self.world.flows.executions[name] = "SUCCEEDED"
+        except SlimreelError as error:
+            cause = json.dumps({"errorMessage": str(error)})
+            self.step("fail", error={"Error": type(error).__name__, "Cause": cause})
+            self.world.flows.executions[name] = "FAILED"
+            detail = {"name": name, "status": "FAILED", "error": "JobFailed", "cause": "x"}
+            self.run(lambda: triggers.execution_ended({"detail": detail}))
+
+    def _play(self) -> None:
+        self.step("register")
+        while not self.step("fetch")["done"]:
+            pass
+        self.step("inspect")
+        route = self.step("plan")["route"]
+        while route == "encode":
+            answer, said = self._encode()
+            if answer == "EncoderFault":
+                route = self.step("plan")["route"]
+                continue
+            if answer == "NoDecoder":
+                break
+            if answer != "succeed":
+                error = type(answer, (SlimreelError,), {})
+                raise error(json.loads(said)["errorMessage"])
+            self.step("restore")
+            while not self.step("measure")["done"]:
+                pass
+            if self.step("verify")["decision"] != "retry_higher":
+                break
+        self.step("publish")
+        self.step("announce")
+
+    def _encode(self) -> tuple[str, Any]:
+        """Each try of the state has a token of its own; a try that died waits for nothing."""
+
+        def one_try() -> dict[str, Any]:
+            self._tokens += 1
+            flows.waiting = {f"token-{self._tokens}"}
+            event = {"job_id": self.job_id, "run": 1, "token": f"token-{self._tokens}"}
+            context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+            return triggers.step("encode", event, context)
+
+        flows, encoder = self.world.flows, self.world.encoder
+        self.run(one_try)
+        [open_job] = [job for job in encoder.jobs if job["Status"] == "SUBMITTED"]
+        self._end(open_job)
+        if flows.waiting:  # nobody answered: the event was lost, or its handler
+            self.run(lambda: reconcile_later(self.world))
+        [answer] = [answer for answer in flows.answers if answer[0] == f"token-{self._tokens}"]
+        return answer[1], answer[2]
+
+    def _end(self, encoder_job: dict[str, Any]) -> None:
+        ending = dict(self._endings.pop(0)) if self._endings else {"status": "COMPLETE"}
+        destination = encoder_job["Settings"]["OutputGroups"][0]["OutputGroupSettings"][
+            "FileGroupSettings"
+        ]["Destination"]
+        if ending["status"] == "COMPLETE":
+            key = destination.removeprefix(f"s3://{TEMP}/") + ".mp4"
+            self.world.storage.put(TEMP, key, RESULT, content_type="video/mp4")
+        detail = self.world.encoder.end(encoder_job["Id"], ending.pop("status"), **ending)
+        if not self.story.lost_events:
+            self.run(lambda: triggers.encode_changed({"detail": detail}))
+            self.run(lambda: triggers.encode_changed({"detail": detail}))  # at least once
+
+
+def reconcile_later(world: World) -> None:
+    reconcile(world.new_process(), now=datetime.now(UTC) + timedelta(hours=1))
+
+
+@dataclass
+class Stage:
+    """Plays a story once, from the beginning, in a new world."""
+
+    monkeypatch: pytest.MonkeyPatch
+    clock: list[float] = field(default_factory=lambda: [1e6])
+
+    def play(self, story: Story, at: int | None = None) -> Cloud:
+        world = World()
+        triggers_services = world.services
+        self.monkeypatch.setattr(triggers, "services", lambda: triggers_services)
+        measured = list(story.measured)
+        by_result: dict[str, Measurement] = {}
+
+        def measure(ffmpeg: Any, *, result: Any, **_: Any) -> Measurement:
+            # The same result measures the same, however often.
+            name = result.url.partition("?")[0]
+            if name not in by_result:
+                by_result[name] = measured.pop(0)
+            return by_result[name]
+
+        self.monkeypatch.setattr(measure_step, "go_on", measure)
+        triggers.sweep_drive()
+        world.drive.add("Take 3.mov", SOURCE)
+        world.peril.calls.clear()
+        world.peril.at = at
+        cloud = Cloud(world, story)
+        cloud.play()
+        return cloud
+
+
+@pytest.fixture
+def stage(monkeypatch) -> Stage:
+    stage = Stage(monkeypatch)
+
+    def a_long_time_later() -> float:
+        stage.clock[0] += 1000
+        return stage.clock[0]
+
+    monkeypatch.setattr(sync_step, "time", SimpleNamespace(time=a_long_time_later))
+    flows = {"compress": a_workflow(drive_folder=INBOX)}
+    monkeypatch.setattr(sync_step, "all_workflows", lambda: flows)
+    monkeypatch.setattr(
+        inspect_step,
+        "facts_from_probe",
+        lambda probed, size_bytes: some_facts(size_bytes=300_000_000),
+    )
+    return stage
+
+
+def check(cloud: Cloud, story: Story, died_at: str = "", *, emails: int = 1) -> None:
+    """The end is the same whatever happened on the way."""
+    world = cloud.world
+    job = world.job(cloud.job_id)
+    assert (job.status, job.run) == (story.status, 1), died_at
+    assert job.reason, died_at
+    per_attempt = [encode["UserMetadata"]["attempt"] for encode in world.encoder.jobs]
+    assert len(per_attempt) == len(set(per_attempt)) == story.encodes, died_at
+    assert [notice.kind for notice in world.topic.sent] == [story.kind] * emails, died_at
+    check_files(world, job, story, died_at)
+    check_row(world, job, died_at)
+    assert list(world.records.open_jobs()) == [], died_at
+
+
+def check_files(world: World, job: Job, story: Story, died_at: str) -> None:
+    published = [at for at in world.storage.objects if at[0] == COMPRESSED]
+    if story.published is None:
+        assert published == [], died_at
+        assert world.storage.exists(TEMP, str(job.source_key)), died_at
+        return
+    assert published == [(COMPRESSED, job.published_key)], died_at
+    assert world.storage.objects[published[0]] == story.published, died_at
+    assert job.published_size_bytes == len(story.published), died_at
+    assert not [at for at in world.storage.objects if at[0] == TEMP], died_at
+    assert not world.storage.uploads, died_at
+
+
+def check_row(world: World, job: Job, died_at: str) -> None:
+    triggers.requeue_rows()
+    body = json.dumps({"job_id": world.queues.dirty[-1][0]})
+    triggers.rows_changed({"Records": [{"messageId": "1", "body": body, "receiptHandle": "h"}]})
+    [row] = world.airtable.rows.values()
+    assert row["Status"] == job.status.value, died_at
+    assert list(world.records.unsynced_jobs()) == [], died_at
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_job_ends_the_same_wherever_it_was_killed(stage: Stage, name: str) -> None:
+    story = STORIES[name]
+    undisturbed = stage.play(story)
+    calls = list(undisturbed.world.peril.calls)
+    check(undisturbed, story)
+    assert len(calls) > 30
+    # To die after one call is to die before the next: nothing happens outside in between.
+    for at in range(1 + told_before(stage, name, calls), len(calls) + 1):
+        cloud = stage.play(story, at)
+        # Between the email and the mark that it was sent, and nowhere else, there may be two.
+        emails = 2 if calls[at - 2] == "topic.publish" else 1
+        check(cloud, story, f"before {calls[at - 1]}, call {at}", emails=emails)
+
+
+def told_before(stage: Stage, name: str, calls: list[str]) -> int:
+    """How many calls are those of the plainest story, which is killed at each of them itself."""
+    if name == "smaller":
+        return 0
+    plainest = stage.play(STORIES["smaller"]).world.peril.calls
+    pairs = zip(calls, plainest, strict=False)
+    return next(number for number, (one, other) in enumerate(pairs) if one != other)
+
+
+def test_the_second_attempt_asks_for_more(stage: Stage) -> None:
+    world = stage.play(STORIES["retried one level higher"]).world
+    levels = [
+        encode["Settings"]["OutputGroups"][0]["Outputs"][0]["VideoDescription"]["CodecSettings"][
+            "H264Settings"
+        ]["QvbrSettings"]["QvbrQualityLevel"]
+        for encode in world.encoder.jobs
+    ]
+    assert levels == [8, 9]
+
+
+def test_a_fault_of_the_encoder_does_not_undo_a_raised_level(stage: Stage) -> None:
+    story = Story(
+        Status.COMPLETED,
+        encodes=3,
+        measured=(LOW, a_measurement()),
+        endings=({"status": "COMPLETE"}, {"status": "ERROR", "errorCode": 1999}),
+    )
+    cloud = stage.play(story)
+    check(cloud, story)
+    job = cloud.world.job(cloud.job_id)
+    assert job.plan is not None and job.plan.qvbr_level == 9
+    assert (job.attempt, job.first_attempt, job.encoder_faults) == (3, 2, 1)
+
+
+def test_a_failed_encode_is_not_charged(stage: Stage) -> None:
+    good = stage.play(STORIES["smaller"])
+    faulty = stage.play(STORIES["the encoder fails once"])
+    twice = stage.play(STORIES["retried one level higher"])
+    costs = [cloud.world.job(cloud.job_id).cost_usd for cloud in (good, faulty, twice)]
+    assert costs[0] and costs[1] == costs[0] and costs[2] == pytest.approx(2 * costs[0])
