@@ -26,6 +26,12 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     faults = job.encoder_faults + _came_from_fault(job)
     if faults > MAX_ENCODER_FAULTS:
         raise Rejected(f"The encoder failed {faults} times by its own fault; try again later.")
+    if job.plan is not None and _came_from_fault(job):
+        # The fault says nothing against the plan, nor does its attempt count as one of them.
+        begin_attempt(
+            services, job, job.plan, encoder_faults=faults, first_attempt=job.first_attempt + 1
+        )
+        return {"route": job.plan.route.value}
     decided = make_plan(job.facts, all_presets()[workflow.preset], workflow)
     if decided.route is Route.REJECT:
         ledger.write(services, job, plan=decided)
@@ -34,7 +40,6 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         services,
         job,
         decided,
-        encoder_faults=faults,
         first_attempt=job.attempt + 1,
         verdict=_keep(decided) if decided.route is Route.KEEP else None,
     )
@@ -50,6 +55,7 @@ def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -
     return ledger.write(
         services,
         job,
+        only_if={"status": ledger.OPEN},
         plan=decided,
         attempt=job.attempt + 1,
         cost_usd=round((job.cost_usd or 0.0) + _cost(job, decided), 6),
