@@ -12,7 +12,7 @@ import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.adapters.drive_errors import DriveError
+from chalicelib.adapters.drive_errors import ChannelIdTaken, DriveError
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps.sync import STATE
@@ -33,7 +33,11 @@ def renew(services: Services, now: datetime | None = None) -> bool:
     current = services.records.state(*CURRENT)
     if current and now < parse_iso(current["renew_at"]):
         return False
-    opened = _open(services, now)
+    try:
+        opened = _open(services, now)
+    except ChannelIdTaken:
+        # Most likely our own: the answer that opened it was lost, and with it what stops it.
+        opened = _open(services, now)
     services.records.save_state(*CURRENT, opened)
     if current:
         _close(services, current)
