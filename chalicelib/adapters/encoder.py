@@ -99,7 +99,8 @@ def outcome_of(job: Mapping[str, Any], attempt: int) -> Outcome | None:
     """The outcome in a GetJob answer; None while the job is still on its way."""
     if job["Status"] not in ("COMPLETE", "ERROR", "CANCELED"):
         return None
-    details = [d for group in job.get("OutputGroupDetails", []) for d in group["OutputDetails"]]
+    groups = job.get("OutputGroupDetails", [])
+    details = [output for group in groups for output in group.get("OutputDetails", [])]
     return Outcome(
         attempt=attempt,
         encoder_job_id=job["Id"],

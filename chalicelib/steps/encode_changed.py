@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.adapters.records import Below
 from chalicelib.domain import encoder_errors
 from chalicelib.domain.job import Job, Outcome
 from chalicelib.domain.text import now_iso
@@ -107,6 +108,11 @@ def _note_progress(services: Services, job: Job, detail: Mapping[str, Any]) -> N
     services.records.update(
         job.job_id,
         {"encode_percent": int(percent)},
-        only_if={"run": job.run, "attempt": job.attempt, "outcome": None},
+        only_if={
+            "run": job.run,
+            "attempt": job.attempt,
+            "outcome": None,
+            "encode_percent": Below(int(percent)),
+        },
         row=False,
     )
