@@ -167,17 +167,17 @@ class _Upload:
         """One part; a connection that breaks is taken up again where it broke."""
         start = (number - 1) * self._fetched.part_size_bytes
         end = min(start + self._fetched.part_size_bytes, self._job.size_bytes) - 1
-        body = bytearray()
-        for tries_left in reversed(range(TRIES)):
+        body, cuts = bytearray(), 0
+        while start + len(body) <= end:
             try:
                 with self._services.drive.open_range(
                     self._job.file_id, start + len(body), end
                 ) as chunks:
                     for chunk in chunks:
                         body += chunk
-                break
             except DownloadCut:
-                if not tries_left:
+                cuts += 1
+                if cuts == TRIES:
                     raise
         return bytes(body)
 
