@@ -9,6 +9,9 @@ from typing import Any
 
 from chalicelib.domain.notice import Notice
 
+#: Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+MAX_VISIBILITY_S = 12 * 3600
+
 
 class Queues:
     """Thin over a boto3 SQS client."""
@@ -35,7 +38,7 @@ class Queues:
         self._client.change_message_visibility(
             QueueUrl=self._rows_queue_url,
             ReceiptHandle=receipt_handle,
-            VisibilityTimeout=math.ceil(after_s),
+            VisibilityTimeout=min(math.ceil(after_s), MAX_VISIBILITY_S),
         )
 
 

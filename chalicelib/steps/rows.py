@@ -69,6 +69,8 @@ def _row(services: Services, job: Job) -> dict[str, object]:
 
 def requeue(services: Services) -> int:
     """Put rows that are still not written back on the queue; returns how many."""
+    if not services.settings.airtable_base_id:
+        return 0
     count = 0
     for job in services.records.unsynced_jobs():
         tell_row_writer(services, job)
