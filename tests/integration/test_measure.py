@@ -134,6 +134,17 @@ def test_film_of_a_camera_with_a_time_code_track_is_compared(source, place):
     assert [track.language for track in found.source_tracks] == [None, "eng", "fra"]
 
 
+def test_time_stamps_of_whole_frames_do_not_shift_frames(place):
+    """AVI counts in frames, and with B-frames the first one shown is not at zero."""
+    coded = ("-c:v", "mpeg4", "-bf", "2", "-q:v", "2", "-c:a", "libmp3lame")
+    film = make(place / "frames.avi", *coded, picture="testsrc2=s=320x240:r=24")
+    encoded = encode(film, place / "frames_result.mp4", "-crf", "10")
+    score = measured(film, encoded).score
+    assert score is not None
+    assert score.frames == 48
+    assert score.ssim_min > 0.97
+
+
 def test_other_shape_and_lost_transparency_are_found(place):
     flat = make(place / "flat.mp4", "-vf", "setsar=4/3", sounds=())
     squeezed = encode(flat, place / "squeezed.mp4", "-vf", "setsar=1")
