@@ -152,5 +152,5 @@ def _end_s(video: StreamTimes, window: Window) -> float:
 
 
 def _from_zero(look: Look, window: Window) -> str:
-    """Rounded, because a tick may be a whole frame and `setpts` cuts off what is behind the point."""
+    """Rounded: a tick may be a whole frame, and `setpts` would cut off what is behind the point."""
     return f"setpts=round(PTS-({look.video_start_s + window.start_s:.6f})/TB)"
