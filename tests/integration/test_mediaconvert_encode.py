@@ -459,3 +459,13 @@ def test_an_ffmpeg_that_outlived_its_parent_is_ended_at_the_next_start(tmp_path)
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+
+
+def test_a_film_without_container_is_read(tmp_path):
+    path = tmp_path / "tape.dv"
+    picture = "testsrc2=s=720x576:r=25:d=0.2,format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "dv", path)
+    film = read(path)
+    assert film.container == ""
+    assert film.video is not None
+    assert (film.video.codec, film.video.width, film.video.frames_found) == ("dvvideo", 720, 5)

@@ -1,14 +1,24 @@
 """QVBR table, metric files, events, boxes: the parts without input or output."""
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 
-from slimreel.local.mediaconvert import boxes, codecs, events, metrics, model, qvbr, validate
+from slimreel.local.mediaconvert import (
+    boxes,
+    codecs,
+    events,
+    metrics,
+    model,
+    probe,
+    qvbr,
+    validate,
+)
 from slimreel.local.mediaconvert.job import Job, new_id
-from slimreel.local.mediaconvert.source import Source, Video
+from slimreel.local.mediaconvert.source import Source, Video, _chroma
 
 THIRDS = [level + third / 3 for level in range(1, 11) for third in range(3)] + [11.0]
 
@@ -113,6 +123,8 @@ def test_text_is_no_mp4(tmp_path):
         ("webm", "vp8", True),
         ("quicktime", "prores", True),
         ("mp4", "vvc", False),
+        ("mxf", "dnxhd", True),
+        ("quicktime", "dnxhd", False),
     ],
 )
 def test_codecs_are_read_from_the_documented_containers_only(container, codec, read):
@@ -184,7 +196,7 @@ def test_progress_never_goes_back():
     assert one.to_wire()["jobPercentComplete"] == 50
 
 
-def test_frame_rates_of_events_are_plain_numbers():
+def a_source(**changes):
     video = Video(
         index=0, codec="h264", fourcc="avc1", profile="High", level=40, width=1920, height=1080,
         pix_fmt="yuv420p", bit_depth=8, chroma="4:2:0", sar=Fraction(1), rotation=0,
@@ -192,11 +204,29 @@ def test_frame_rates_of_events_are_plain_numbers():
         full_range=False, duration_s=1.0, bitrate_bps=None, frames_found=24, decodable=True,
         encrypted=False,
     )  # fmt: skip
-    source = Source(
+    return Source(
         path=None, container="mp4", size_bytes=1, duration_s=1.0, bitrate_bps=None,
-        start_timecode=None, video=video, other_videos=(), audio=(), data=(), truncated=False,
+        start_timecode=None, video=replace(video, **changes), other_videos=(), audio=(), data=(),
+        truncated=False,
     )  # fmt: skip
-    detail = events.input_information("s3://a/b", source)["inputDetails"][0]["video"][0]
+
+
+def test_a_picture_of_unknown_size_has_no_aspect_ratio():
+    found = probe.result(a_source(width=0, height=0), etag="e", last_modified_s=1.0, name="a.ts")
+    [track] = found["container"]["tracks"]
+    assert track["videoProperties"]["height"] == 0
+    assert "displayAspectRatio" not in track["videoProperties"]
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "chroma"), [("gbrp", "4:4:4"), ("yuv422p10le", "4:2:2"), ("argb", "4:4:4")]
+)
+def test_chroma_subsampling_is_named(pix_fmt, chroma):
+    assert _chroma(pix_fmt) == chroma
+
+
+def test_frame_rates_of_events_are_plain_numbers():
+    detail = events.input_information("s3://a/b", a_source())["inputDetails"][0]["video"][0]
     assert detail == {
         "bitDepth": 8, "codec": "H_264", "colorFormat": "YUV_420", "fourCC": "avc1",
         "frameRate": 24, "height": 1080, "interlaceMode": "PROGRESSIVE", "sar": "1:1",

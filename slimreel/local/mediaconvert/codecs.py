@@ -7,6 +7,8 @@ Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/supported-containers-
 from __future__ import annotations
 
 _MPEG4 = {"mpeg4", "msmpeg4v2", "msmpeg4v3"}  # "DivX/Xvid" and MPEG-4 part 2
+# VC-3, which ffmpeg calls dnxhd, is among MXF's in
+# https://docs.aws.amazon.com/mediaconvert/latest/ug/job-requirements.html
 _UNCOMPRESSED = {"rawvideo", "v210", "r210", "v410", "v308", "v408"}
 _VC1 = {"vc1", "wmv3"}
 _MPEG2 = {"mpeg1video", "mpeg2video"}
@@ -26,7 +28,7 @@ _VIDEO: dict[str, frozenset[str]] = {
         "webm": {"vp8", "vp9"},
         "mpegps": _MPEG2,
         "mpegts": {"h264", "hevc", "mpeg2video", "vc1"},
-        "mxf": {"prores", "h264", "dvvideo", "jpeg2000", "mpeg2video", *_UNCOMPRESSED},
+        "mxf": {"prores", "h264", "dvvideo", "dnxhd", "jpeg2000", "mpeg2video", *_UNCOMPRESSED},
     }.items()
 }  # fmt: skip
 _NO_CONTAINER = frozenset({"h264", "h263", "flv1", "gif", "dvvideo", "hevc", *_MPEG2})

@@ -95,7 +95,7 @@ def _video_track(video: Video) -> dict[str, Any]:
         "matrixCoefficients": _MATRICES.get(video.matrix, "RESERVED"),
         "rotation": video.rotation or None,
         "sampleAspectRatio": _ratio(video.sar),
-        "displayAspectRatio": _ratio(video.sar * Fraction(video.width, video.height)),
+        "displayAspectRatio": _display_aspect_ratio(video),
     }
     interlaced = video.field_order != "progressive"
     codec_metadata = shared | {
@@ -120,6 +120,11 @@ def _video_track(video: Video) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _display_aspect_ratio(video: Video) -> dict[str, int] | None:
+    """None for a picture of unknown size."""
+    return _ratio(video.sar * video.width / video.height) if video.height else None
 
 
 def _audio_track(audio: Audio) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from slimreel.local.mediaconvert import boxes, framerate
 from slimreel.local.mediaconvert.errors import Flaw, Unreadable
 
 #: ffmpeg's names of the demuxers whose formats MediaConvert reads.
-DEMUXERS = "mov,matroska,avi,mxf,mpegts,mpeg,mpegvideo,flv,asf,gif,wav,mp3,aac,ac3,eac3,flac,ogg"
+DEMUXERS = "mov,matroska,avi,mxf,mpegts,mpeg,mpegvideo,flv,asf,dv,gif,wav,mp3,aac,ac3,eac3,flac,ogg"
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
 
 #: Packets to feed before a track counts as undecodable: more than one long group of pictures.
@@ -293,4 +293,6 @@ def _chroma(pix_fmt: str) -> str:
     for digits in ("444", "422", "420", "411", "410"):
         if digits in pix_fmt:
             return ":".join(digits)
+    if pix_fmt.startswith(("gbr", "rgb", "bgr", "argb", "abgr", "0rgb", "0bgr")):
+        return "4:4:4"
     return "4:2:0" if pix_fmt.startswith(("nv12", "p010")) else ""
