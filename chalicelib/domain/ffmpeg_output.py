@@ -61,7 +61,7 @@ class Probe:
 #: makes a group of itself and the video).
 _GROUP, _ALONE, _GROUPED = "  Stream group #", "  ", "    "
 _STREAM = re.compile(
-    r" +Stream #\d+:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>\w+)\))?: "
+    r" +Stream #\d+:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[\w-]+)\))?: "
     r"(?P<kind>Video|Audio): (?P<codec>\w+)(?P<rest>.*)"
 )
 _DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A)")

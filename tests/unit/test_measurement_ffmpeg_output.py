@@ -131,6 +131,11 @@ def test_shape_of_pixels_and_transparency_are_read(line, shape, transparent):
     assert track.transparent is transparent
 
 
+def test_language_with_a_region_is_read():
+    [track] = parse_probe(["  Stream #0:1(pt-BR): Audio: flac, 48000 Hz, mono, s16"]).tracks
+    assert (track.language, track.channels) == ("pt-BR", 1)
+
+
 def test_turned_pixels_lie_on_their_side():
     lines = ["  Stream #0:0: Video: h264, yuv420p, 720x576 [SAR 64:45 DAR 16:9], 25 fps"]
     lines += ["    Side data:", "      Display Matrix: rotation of 90.00 degrees"]
