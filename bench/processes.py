@@ -1,4 +1,4 @@
-"""This process and everything it started: what they are, what memory they take, how long they run.
+"""This process and everything it started: what they are, and what they take of memory and time.
 
 Memory is PSS: each page a process uses, divided by how many share it, so the sum over a family of
 forked processes is what they take together. Where the system knows no PSS (macOS), it is what
@@ -7,6 +7,7 @@ each process has for itself alone.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -71,6 +72,15 @@ def snapshot() -> Snapshot:
         pss[kind] += getattr(memory, "pss", memory.uss)
         rss[kind] += memory.rss
     return Snapshot(pss_bytes=pss, rss_bytes=rss)
+
+
+def cpu_seconds() -> float:
+    """Processor time of the family so far, of its members that have ended too."""
+    total_s = 0.0
+    for process, _ in family():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total_s += sum(process.cpu_times()[:4])  # user, system; the same of ended children
+    return total_s
 
 
 class Peaks:
