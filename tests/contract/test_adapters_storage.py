@@ -1,0 +1,237 @@
+"""S3's adapter over the stand-in, and the fake that other tests use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters import storage as storage_module
+from chalicelib.adapters.storage import Storage as S3Storage
+from chalicelib.adapters.storage import content_disposition, copy_ranges
+from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from slimreel.local.faults import Fault, Faults
+from slimreel.local.http_server import Server
+from slimreel.local.s3 import S3
+from tests import fakes
+
+MIB = 2**20
+NAME = "Über «ملف» 🎬 'q\" \n-x.mp4"
+
+
+@pytest.fixture(scope="module")
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory, faults) -> Iterator[Any]:
+    from werkzeug import Request
+
+    keys = {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
+    s3 = S3(tmp_path_factory.mktemp("s3"), faults=faults, secrets=keys)
+    server = Server(Request.application(s3.handle))
+    server.start()
+    client = boto3.client(
+        "s3",
+        region_name=REGION,
+        endpoint_url=f"http://127.0.0.1:{server.port}",
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        config=Config(signature_version="s3v4", retries={"mode": "standard", "max_attempts": 8}),
+    )
+    make_buckets(client)
+    yield client
+    client.close()
+    server.stop()
+    s3.close()
+
+
+def make_buckets(client: Any) -> None:
+    for bucket in ("temp", "compressed"):
+        client.create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+
+
+@pytest.fixture(params=["stand-in", "fake"])
+def storage(request) -> Iterator[Any]:
+    if request.param == "fake":
+        yield fakes.Storage()
+    else:
+        yield request.getfixturevalue("s3")
+
+
+@pytest.fixture
+def s3(stand_in, faults) -> Iterator[S3Storage]:
+    made = S3Storage(stand_in)
+    yield made
+    faults.clear()
+    for bucket in ("temp", "compressed"):
+        made.delete_prefix(bucket, "")
+
+
+def put(storage: Any, key: str = "jobs/1/a", body: bytes = b"0123456789") -> None:
+    storage.put("temp", key, body, content_type="video/mp4")
+
+
+def refused(code: str) -> Any:
+    return pytest.raises(ClientError, match=code)
+
+
+def test_what_was_put_is_there(storage) -> None:
+    put(storage)
+    assert storage.read("temp", "jobs/1/a") == b"0123456789"
+    assert storage.size_bytes("temp", "jobs/1/a") == 10
+    assert storage.size_or_none("temp", "jobs/1/a") == 10
+    assert storage.read_range("temp", "jobs/1/a", 3, 4) == b"3456"
+    assert b"".join(storage.chunks("temp", "jobs/1/a", 3)) == b"0123456789"
+
+
+def test_what_is_not_there_is_none_or_an_error(storage) -> None:
+    put(storage, "jobs/1/a-longer-name")
+    assert storage.size_or_none("temp", "jobs/1/a") is None
+    assert not storage.exists("temp", "jobs/1/a")
+    with refused("404"):
+        storage.size_bytes("temp", "jobs/1/a")
+    with refused("NoSuchKey"):
+        storage.read("temp", "jobs/1/a")
+
+
+def test_json_comes_back(storage) -> None:
+    storage.put_json("temp", "x.json", {"a": [1, None, "ü"]})
+    assert b'"a": [1, null' in storage.read("temp", "x.json")
+
+
+def test_an_upload_in_parts(storage) -> None:
+    upload = storage.create_upload("temp", "k", content_type="video/mp4")
+    etags = {
+        2: storage.upload_part("temp", "k", upload, 2, b"end"),
+        1: storage.upload_part("temp", "k", upload, 1, b"x" * 5 * MIB),
+    }
+    parts = storage.parts("temp", "k", upload)
+    assert {number: size for number, (_, size) in parts.items()} == {1: 5 * MIB, 2: 3}
+    assert {number: etag for number, (etag, _) in parts.items()} == etags
+    assert storage.size_or_none("temp", "k") is None
+    storage.complete_upload("temp", "k", upload, etags)
+    assert storage.size_bytes("temp", "k") == 5 * MIB + 3
+    assert storage.read_range("temp", "k", 5 * MIB, 3) == b"end"
+
+
+def test_an_upload_that_is_over_is_not_known_any_more(storage) -> None:
+    upload = storage.create_upload("temp", "k", content_type="video/mp4")
+    assert storage.parts("temp", "k", upload) == {}
+    storage.abort_upload("temp", "k", upload)
+    with refused("NoSuchUpload"):
+        storage.parts("temp", "k", upload)
+    with refused("NoSuchUpload"):
+        storage.upload_part("temp", "k", upload, 1, b"x")
+
+
+def test_a_prefix_is_removed_with_its_unfinished_uploads(storage) -> None:
+    for key in ("jobs/1/a", "jobs/1/b/c", "jobs/12/a"):
+        put(storage, key)
+    upload = storage.create_upload("temp", "jobs/1/source", content_type="video/mp4")
+    other = storage.create_upload("temp", "jobs/12/source", content_type="video/mp4")
+    storage.delete_prefix("temp", "jobs/1/")
+    storage.delete_prefix("temp", "jobs/1/")  # twice is as good
+    assert not storage.exists("temp", "jobs/1/a") and not storage.exists("temp", "jobs/1/b/c")
+    assert storage.exists("temp", "jobs/12/a")
+    with refused("NoSuchUpload"):
+        storage.parts("temp", "jobs/1/source", upload)
+    assert storage.parts("temp", "jobs/12/source", other) == {}
+
+
+def test_a_copy_is_whole_and_replaces_what_was_there(storage) -> None:
+    put(storage)
+    for body in (b"before", None):
+        if body:
+            storage.put("compressed", "k.mp4", body, content_type="text/plain")
+        storage.copy(
+            ("temp", "jobs/1/a"), ("compressed", "k.mp4"), content_type="video/mp4", file_name=NAME
+        )
+        assert storage.read("compressed", "k.mp4") == b"0123456789"
+
+
+# Of the real adapter only
+
+
+def test_a_copy_has_its_type_and_its_name(s3: S3Storage) -> None:
+    put(s3)
+    s3.copy(
+        ("temp", "jobs/1/a"),
+        ("compressed", "k.mp4"),
+        content_type="video/quicktime",
+        file_name=NAME,
+    )
+    head = s3._s3.head_object(Bucket="compressed", Key="k.mp4")
+    assert head["ContentType"] == "video/quicktime"
+    assert head["ContentDisposition"] == content_disposition(NAME)
+
+
+def test_a_large_copy_goes_in_parts(s3: S3Storage, monkeypatch) -> None:
+    monkeypatch.setattr(storage_module, "COPY_LIMIT_BYTES", 5 * MIB)
+    monkeypatch.setattr(storage_module, "COPY_PART_BYTES", 5 * MIB)
+    body = bytes(range(256)) * 4 * 1024 * 11 + b"tail"
+    put(s3, body=body)
+    target = ("compressed", "k.mp4")
+    s3.copy(("temp", "jobs/1/a"), target, content_type="video/mp4", file_name=NAME)
+    assert s3.read(*target) == body
+    head = s3._s3.head_object(Bucket="compressed", Key="k.mp4")
+    assert head["ETag"].endswith('-3"')
+    assert head["ContentDisposition"] == content_disposition(NAME)
+
+
+def test_a_large_copy_that_fails_leaves_no_upload(s3: S3Storage, faults, monkeypatch) -> None:
+    monkeypatch.setattr(storage_module, "COPY_LIMIT_BYTES", 5 * MIB)
+    monkeypatch.setattr(storage_module, "COPY_PART_BYTES", 5 * MIB)
+    put(s3, body=b"x" * 11 * MIB)
+    faults.add(Fault(service="s3", operation="UploadPartCopy", nth=2, status=403, code="Denied"))
+    with refused("Denied"):
+        s3.copy(("temp", "jobs/1/a"), ("compressed", "k"), content_type="v/m", file_name="n")
+    assert "Uploads" not in s3._s3.list_multipart_uploads(Bucket="compressed")
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+def test_a_busy_s3_is_asked_again(s3: S3Storage, faults, code: str) -> None:
+    status = 503 if code == "SlowDown" else 500
+    faults.add(Fault(service="s3", operation="UploadPart", status=status, code=code))
+    upload = s3.create_upload("temp", "k", content_type="video/mp4")
+    etag = s3.upload_part("temp", "k", upload, 1, b"bytes")
+    s3.complete_upload("temp", "k", upload, {1: etag})
+    assert s3.read("temp", "k") == b"bytes"
+
+
+def test_a_presigned_link_gives_the_file_under_its_name(s3: S3Storage) -> None:
+    put(s3)
+    url = s3.presigned_url("temp", "jobs/1/a", expires_s=60, file_name=NAME)
+    answer = requests.get(url, timeout=10)
+    assert answer.content == b"0123456789"
+    assert answer.headers["Content-Disposition"] == content_disposition(NAME)
+    part = requests.get(
+        s3.presigned_url("temp", "jobs/1/a", expires_s=60),
+        headers={"Range": "bytes=2-4"},
+        timeout=10,
+    )
+    assert (part.status_code, part.content) == (206, b"234")
+    assert requests.get(url.replace("jobs/1/a", "jobs/2/a"), timeout=10).status_code == 403
+
+
+def test_any_name_fits_a_header() -> None:
+    header = content_disposition(NAME)
+    assert header.isascii() and "\n" not in header and '"' not in header
+    assert header == f"attachment; filename*=UTF-8''{quote(NAME, safe='')}"
+
+
+@pytest.mark.parametrize("size_bytes", [1, 2**30, 2**30 + 1, 5 * 2**30 + 1, 48 * 2**30])
+def test_copy_ranges_cover_every_byte_once(size_bytes: int) -> None:
+    ranges = copy_ranges(size_bytes)
+    assert ranges[0][0] == 0 and ranges[-1][1] == size_bytes - 1
+    assert all(end + 1 == after for (_, end), (after, _) in zip(ranges, ranges[1:], strict=False))
+    assert len(ranges) <= 10_000 and all(end - start < 5 * 2**30 for start, end in ranges)
