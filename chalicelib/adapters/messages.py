@@ -9,8 +9,9 @@ from typing import Any
 
 from chalicelib.domain.notice import Notice
 
+#: SQS counts twelve hours from when the message was received; one of them is for the work on it.
 #: Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
-MAX_VISIBILITY_S = 12 * 3600
+MAX_VISIBILITY_S = 11 * 3600
 
 
 class Queues:
