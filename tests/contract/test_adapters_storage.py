@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -233,5 +234,5 @@ def test_any_name_fits_a_header() -> None:
 def test_copy_ranges_cover_every_byte_once(size_bytes: int) -> None:
     ranges = copy_ranges(size_bytes)
     assert ranges[0][0] == 0 and ranges[-1][1] == size_bytes - 1
-    assert all(end + 1 == after for (_, end), (after, _) in zip(ranges, ranges[1:], strict=False))
+    assert all(end + 1 == after for (_, end), (after, _) in pairwise(ranges))
     assert len(ranges) <= 10_000 and all(end - start < 5 * 2**30 for start, end in ranges)
