@@ -6,6 +6,7 @@ Source of names and rules: https://docs.aws.amazon.com/mediaconvert/latest/apire
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from chalicelib.domain.plan import AudioPlan, Plan
@@ -72,7 +73,7 @@ def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
                 "MaxBitrate": plan.max_bitrate_bps,
                 "QualityTuningLevel": plan.tuning,
                 "SceneChangeDetect": "TRANSITION_DETECTION",
-                "FramerateControl": "INITIALIZE_FROM_SOURCE",
+                **_frame_rate(plan),
                 "ParControl": "INITIALIZE_FROM_SOURCE",
                 "GopSizeUnits": "AUTO",
                 "PerFrameMetrics": list(metrics),
@@ -88,6 +89,17 @@ def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
             "ScalingBehavior": "STRETCH_TO_OUTPUT",
         }
     return description
+
+
+def _frame_rate(plan: Plan) -> dict[str, Any]:
+    if plan.frame_rate is None:
+        return {"FramerateControl": "INITIALIZE_FROM_SOURCE"}
+    rate = Fraction(plan.frame_rate)
+    return {
+        "FramerateControl": "SPECIFIED",
+        "FramerateNumerator": rate.numerator,
+        "FramerateDenominator": rate.denominator,
+    }
 
 
 def _audio(audio: AudioPlan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 #: How many complaints are kept word for word.
@@ -171,6 +172,7 @@ class StreamPackets:
     Attributes:
         first, end: earliest and latest moment presented, in seconds as the file counts them.
         durations: how many packets last how many ticks.
+        starts: when each packet is presented; of video only.
         is_guessed: some packets do not say when they are presented, so when they are decoded was
             taken for it; a few frames off where frames are reordered.
     """
@@ -185,6 +187,7 @@ class StreamPackets:
     packets: int = 0
     is_guessed: bool = False
     durations: Counter[int] = field(default_factory=Counter)
+    starts: set[int] = field(default_factory=set)
 
     @property
     def first_s(self) -> float | None:
@@ -212,8 +215,24 @@ class StreamPackets:
         rate = 1 / (ticks * self.tick_s) if ticks > 0 else Fraction(0)
         return f"{rate.numerator}/{rate.denominator}" if rate else None
 
+    def crowded(self, rate: Fraction) -> int:
+        """How many frames find their place taken when there are `rate` places a second."""
+        first = min(self.starts, default=0)
+        over, under = (self.tick_s * rate).as_integer_ratio()
+        places = {(2 * over * (start - first) + under) // (2 * under) for start in self.starts}
+        return len(self.starts) - len(places)
+
+    @property
+    def quick_frame_s(self) -> float:
+        """The gap between two frames that all but the quickest fifth of them keep."""
+        in_order = sorted(self.starts)
+        gaps = sorted(later - earlier for earlier, later in pairwise(in_order))
+        return float(gaps[len(gaps) // 5] * self.tick_s) if gaps else 0.0
+
     def add(self, start: int, duration: int) -> None:
         self.packets += 1
+        if self.kind == "video":
+            self.starts.add(start)
         self.durations[duration] += 1
         self.first_ticks = start if self.first_ticks is None else min(self.first_ticks, start)
         end = start + duration
@@ -232,6 +251,7 @@ class StreamPackets:
         self.packets += later.packets
         self.is_guessed = self.is_guessed or later.is_guessed
         self.durations += later.durations
+        self.starts |= later.starts
 
 
 #: Packets with this flag are decoded but not presented (they lie outside the edit list).

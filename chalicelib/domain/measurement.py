@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
@@ -20,6 +21,16 @@ ROUNDING_S = 0.001
 AUDIO_FRAME_MAX_S = 0.05
 #: How much a picture's shape may change: even sizes cost a small one up to a pixel each way.
 SHAPE_SHARE = 0.02
+#: Share of a source's frames that may find no place in the result: one here and there, where the
+#: clock of a camera is not that of the result.
+CROWDED_SHARE = 0.02
+#: How much quicker than its camera's rate a frame may follow another.
+JITTER = 0.1
+#: Frame rates a result may be given, the fastest being what H.264 encoders are sold with.
+_RATES = (
+    *("5/1", "10/1", "12/1", "15/1", "20/1", "24000/1001", "24/1", "25/1", "30000/1001", "30/1"),
+    *("48/1", "50/1", "60000/1001", "60/1", "90/1", "100/1", "120/1"),
+)
 #: The worst frames kept while counting. One percent of 68 minutes at 60 frames a second.
 WORST_KEPT = 2_500
 
@@ -66,6 +77,9 @@ class StreamTimes:
         language: ISO 639 code; None when the track does not say.
         shape: width over height of the picture as players show it. Video only.
         transparent: the picture has an alpha channel.
+        crowded_frames: how many of a source's frames the result's frame rate has no room for.
+        quick_frame_s: the gap between two frames that all but the quickest fifth of them keep.
+            Both: source's video only; None where nobody counted.
     """
 
     kind: Literal["video", "audio"]
@@ -81,6 +95,8 @@ class StreamTimes:
     sample_rate_hz: int | None = None
     shape: float | None = None
     transparent: bool = False
+    crowded_frames: int | None = None
+    quick_frame_s: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -227,6 +243,35 @@ def duration_problems(
             delay_ms = 1000 * (after.start_s - before.start_s)
             problems.append(f"{after.name} starts {delay_ms:.0f} ms later than in the original")
     return tuple(problems)
+
+
+def lost_frames(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> str | None:
+    """What a result of too low a frame rate lacks of its source, in words; None for nothing."""
+    before, after = _video(source), _video(result)
+    if before is None or after is None or not after.frame_rate:
+        return None
+    crowded, frames = before.crowded_frames or 0, before.frames or 0
+    if crowded <= CROWDED_SHARE * frames or not before.quick_frame_s:
+        return None
+    if float(Fraction(after.frame_rate)) * (1 + JITTER) >= 1 / before.quick_frame_s:
+        return None  # it is as high as that of the quickest frames, which only come unevenly
+    return f"{crowded} of {frames} pictures would be lost, because the frame rate varies"
+
+
+def roomy_rate(source: Sequence[StreamTimes]) -> str | None:
+    """The frame rate with a place for nearly every frame, as "60/1"; None where there is none."""
+    video = _video(source)
+    if video is None or not video.quick_frame_s:
+        return None
+    needed = 1 / video.quick_frame_s
+    near = [rate for rate in _RATES if abs(float(Fraction(rate)) / needed - 1) < JITTER]
+    if near:
+        return min(near, key=lambda rate: abs(float(Fraction(rate)) - needed))
+    return next((rate for rate in _RATES if Fraction(rate) > needed), None)
+
+
+def _video(tracks: Sequence[StreamTimes]) -> StreamTimes | None:
+    return next((track for track in tracks if track.kind == "video"), None)
 
 
 def tolerance_s(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> float:

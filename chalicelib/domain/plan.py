@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
 
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
 from chalicelib.domain.preset import Preset
@@ -67,7 +68,8 @@ class Plan:
     """What will be done and why. `reasons` are sentences, the most important first.
 
     `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
-    or a cap that the preset fixes.
+    or a cap that the preset fixes. `frame_rate` ("60/1") is set where the encoder's own choice for
+    a rate that varies lost pictures.
     """
 
     route: Route
@@ -85,6 +87,7 @@ class Plan:
     ssim_worst_floor: float | None = None
     audio: tuple[AudioPlan, ...] = ()
     rotate: bool = False
+    frame_rate: str | None = None
 
     @property
     def professional_tier(self) -> bool:
@@ -133,6 +136,12 @@ def raised(plan: Plan, why: str) -> Plan | None:
     return replace(
         plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}",)
     )
+
+
+def at_rate(plan: Plan, frame_rate: str, why: str) -> Plan:
+    """The plan for the next attempt, with so many frames a second."""
+    rate = f"{round(float(Fraction(frame_rate)), 2):g} frames a second"
+    return replace(plan, frame_rate=frame_rate, reasons=(f"{rate}, or else {why}.",))
 
 
 def output_size(video: VideoTrack, preset: Preset) -> tuple[int, int]:
@@ -270,11 +279,11 @@ def _why(
     if video.rotation_deg:
         yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
     if (width, height) == (video.display_width, video.display_height):
-        yield f"The picture stays {width}x{height} and keeps its frame rate."
+        yield f"The picture stays {width}x{height}; the frame rate follows the original."
     else:
         yield (
             f"The picture goes from {video.display_width}x{video.display_height} "
-            f"to {width}x{height}; the frame rate stays."
+            f"to {width}x{height}; the frame rate follows the original."
         )
 
 

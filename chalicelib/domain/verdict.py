@@ -8,8 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.domain.measurement import Measurement, duration_problems, track_problems
-from chalicelib.domain.plan import Plan, raised
+from chalicelib.domain.measurement import (
+    Measurement,
+    duration_problems,
+    lost_frames,
+    roomy_rate,
+    track_problems,
+)
+from chalicelib.domain.plan import Plan, at_rate, raised
 from chalicelib.domain.text import percent, rounded_down
 
 #: Headers are not exact: a track may stop a moment before the container's stated length.
@@ -51,7 +57,8 @@ def judge(
     Damage (decode errors, a missing or shifted track) is never cured by a higher quality level,
     so it keeps the original at once. Too little saving does the same, since a higher level only
     makes the file bigger; a file that is no smaller is never accepted, whatever the settings say.
-    Only a low score is worth another attempt, and only where the encoder saw it low as well.
+    Only two things are worth another attempt: pictures lost to a frame rate that varies, and a low
+    score, where the encoder saw it low as well.
 
     Args:
         encoder_ssim_mean: the encoder's own report, of its result against what it decoded.
@@ -71,14 +78,28 @@ def judge(
             "turned, mirrored or out of step.",
             low,
         )
-    if not low:
+    lost = lost_frames(measurement.source_tracks, measurement.result_tracks)
+    if not lost and not low:
         return Verdict(
             decision=Decision.ACCEPT,
             reason=f"{percent(saved_bytes / source_size_bytes)} smaller; all checks passed.",
         )
-    if attempt - first_attempt + 1 < max_attempts and raised(plan, low[0]) is not None:
-        return Verdict(decision=Decision.RETRY_HIGHER, reason=low[0], problems=low)
+    problems = (*([lost] if lost else []), *low)
+    if attempt - first_attempt + 1 < max_attempts and next_plan(plan, measurement) is not None:
+        return Verdict(decision=Decision.RETRY_HIGHER, reason=problems[0], problems=problems)
+    if lost:
+        return _keep(f"The compressed video would move less smoothly: {lost}.", problems)
     return _keep("No setting looked good enough: " + low[0], low)
+
+
+def next_plan(plan: Plan, measurement: Measurement) -> Plan | None:
+    """The plan for another attempt that may cure what was found; None where nothing would."""
+    tracks = measurement.source_tracks
+    if lost := lost_frames(tracks, measurement.result_tracks):
+        rate = roomy_rate(tracks)
+        return at_rate(plan, rate, lost) if rate and plan.frame_rate is None else None
+    low = score_problems(plan, measurement)
+    return raised(plan, low[0]) if low else None
 
 
 def damage_problems(measurement: Measurement) -> tuple[str, ...]:

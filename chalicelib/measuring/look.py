@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import (
@@ -55,8 +56,18 @@ class Look:
         return found if found is not None and found.duration_s > 0 else None
 
 
-def look(bench: Workbench, film: Film, complaints: Complaints, *, ends_only: bool = False) -> Look:
+def look(
+    bench: Workbench,
+    film: Film,
+    complaints: Complaints,
+    *,
+    ends_only: bool = False,
+    rate: str | None = None,
+) -> Look:
     """Look at one of the films. A file that is no film gives an empty look and a complaint.
+
+    Args:
+        rate: count the frames that so many places a second have no room for.
 
     Raises:
         Temporary: the film could not be reached.
@@ -67,7 +78,7 @@ def look(bench: Workbench, film: Film, complaints: Complaints, *, ends_only: boo
         return Look()
     whole = bench.clip(film).size_bytes <= WHOLE_READ_BYTES and not ends_only
     times, is_complete = _times(bench, film, probe, complaints, whole=whole)
-    found = _look_of(probe, times, is_complete=is_complete)
+    found = _look_of(probe, times, is_complete=is_complete, rate=Fraction(rate) if rate else None)
     if any(stream.is_guessed for stream in times.of("video")):
         first_s = _first_frame_s(bench, film)
         return found if first_s is None else replace(found, video_start_s=first_s)
@@ -144,7 +155,7 @@ def _first_frame_s(bench: Workbench, film: Film) -> float | None:
     return next((stream.first_s for stream in times.of("video")), None)
 
 
-def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool) -> Look:
+def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool, rate: Fraction | None) -> Look:
     streams = [*times.of("video"), *times.of("audio")]
     origin_s = min((s.first_s for s in streams if s.first_s is not None), default=0.0)
     videos, audios = probe.of("video")[:1], probe.of("audio")
@@ -158,7 +169,7 @@ def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool) -> Look:
         height=first.height,
         pixel_format=first.pixel_format,
         tracks=tuple(
-            _track(number, track, stream, origin_s, is_complete=is_complete)
+            _track(number, track, stream, origin_s, is_complete=is_complete, rate=rate)
             for kind in (found, heard)
             for number, (track, stream) in enumerate(kind, start=1)
         ),
@@ -166,9 +177,16 @@ def _look_of(probe: Probe, times: PacketTimes, *, is_complete: bool) -> Look:
 
 
 def _track(
-    number: int, track: ProbedTrack, stream: StreamPackets, origin_s: float, *, is_complete: bool
+    number: int,
+    track: ProbedTrack,
+    stream: StreamPackets,
+    origin_s: float,
+    *,
+    is_complete: bool,
+    rate: Fraction | None,
 ) -> StreamTimes:
     start_s, end_s = stream.first_s, stream.end_s
+    counts = is_complete and rate is not None and track.kind == "video"
     return StreamTimes(
         kind=track.kind,
         number=number,
@@ -183,6 +201,8 @@ def _track(
         sample_rate_hz=track.sample_rate_hz,
         shape=_shape(track),
         transparent=track.transparent,
+        crowded_frames=stream.crowded(rate) if counts and rate else None,
+        quick_frame_s=round(stream.quick_frame_s, 6) if counts else None,
     )
 
 

@@ -171,7 +171,9 @@ def _look_at_result(bench: Workbench, progress: Progress) -> Progress:
 
 
 def _look_at_source(bench: Workbench, progress: Progress) -> Progress:
-    found = look(bench, Film.SOURCE, Complaints(), ends_only=progress.ends_only)
+    assert progress.result is not None
+    rate = progress.result.video.frame_rate if progress.result.video else None
+    found = look(bench, Film.SOURCE, Complaints(), ends_only=progress.ends_only, rate=rate)
     progress = replace(progress, source=found)
     return progress if found.video else progress.noting("The original's video cannot be decoded.")
 

@@ -9,8 +9,7 @@ from chalicelib.config import all_workflows
 from chalicelib.domain import keys
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.plan import raised
-from chalicelib.domain.verdict import Decision, judge, missing_end
+from chalicelib.domain.verdict import Decision, judge, missing_end, next_plan
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
@@ -40,10 +39,10 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     )
     job = ledger.write(services, job, verdict=verdict, encoder_ssim_mean=ssim_mean)
     if verdict.decision is Decision.RETRY_HIGHER:
-        assert job.plan is not None
-        higher = raised(job.plan, verdict.reason)
-        assert higher is not None  # judge() retries only where there is a higher level
-        begin_attempt(services, job, higher, status=Status.RETRYING)
+        assert job.plan is not None and job.measurement is not None
+        better = next_plan(job.plan, job.measurement)
+        assert better is not None  # judge() retries only where there is one
+        begin_attempt(services, job, better, status=Status.RETRYING)
     return {"decision": verdict.decision.value}
 
 

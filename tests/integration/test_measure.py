@@ -22,7 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chalicelib.adapters.ffmpeg import Ffmpeg, ToolFailed, ToolTimedOut
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import Complaints
-from chalicelib.domain.measurement import Measurement, duration_problems, track_problems
+from chalicelib.domain.measurement import (
+    Measurement,
+    duration_problems,
+    lost_frames,
+    roomy_rate,
+    track_problems,
+)
 from chalicelib.measuring.look import look
 from chalicelib.measuring.measure import Progress, Sampling, measure
 from chalicelib.measuring.workbench import Clip, Film, Workbench
@@ -167,6 +173,17 @@ def test_frames_of_unequal_length_meet_their_counterparts(place, options, sampli
     assert found.score is not None
     assert found.score.ssim_min > 0.95
     assert problems(found) == ()
+
+
+def test_frames_that_a_constant_rate_has_no_room_for_are_counted(place):
+    film = make(place / "uneven.mp4", *VARIABLE, seconds=3)
+    slow = encode(film, place / "uneven_10.mp4", "-r", "10")
+    found = measured(film, slow)
+    lost = lost_frames(found.source_tracks, found.result_tracks)
+    assert lost is not None and "10 of 34 pictures" in lost
+    assert roomy_rate(found.source_tracks) == "30/1"
+    found = measured(film, encode(film, place / "uneven_30.mp4", "-r", "30"))
+    assert lost_frames(found.source_tracks, found.result_tracks) is None
 
 
 def test_frame_shown_since_before_a_window_is_there_to_compare(place):

@@ -218,6 +218,14 @@ def test_frame_rate_and_pixel_shape_follow_the_source() -> None:
     assert h264["ParControl"] == "INITIALIZE_FROM_SOURCE"
 
 
+def test_a_planned_frame_rate_is_asked_for_exactly() -> None:
+    plan = a_plan(frame_rate="60000/1001")
+    h264 = the_h264(plan)
+    assert h264["FramerateControl"] == "SPECIFIED"
+    assert (h264["FramerateNumerator"], h264["FramerateDenominator"]) == (60000, 1001)
+    assert list(request_problems(plan)) == []
+
+
 def test_pictures_are_turned_upright() -> None:
     (source,) = built(a_plan())["Inputs"]
     assert source["VideoSelector"]["Rotate"] == "AUTO"

@@ -15,6 +15,8 @@ from chalicelib.domain.measurement import (
     StreamTimes,
     Window,
     duration_problems,
+    lost_frames,
+    roomy_rate,
     track_problems,
     windows,
 )
@@ -53,6 +55,46 @@ def audio(
 
 
 SOURCE = (video(), audio())
+
+
+def varying(crowded: int | None, quick_frame_s: float | None) -> tuple[StreamTimes]:
+    return (replace(video(), frames=100, crowded_frames=crowded, quick_frame_s=quick_frame_s),)
+
+
+@pytest.mark.parametrize(
+    ("crowded", "quick_frame_s", "result_rate", "lost"),
+    [
+        (30, 1 / 60, "30/1", True),
+        (3, 1 / 60, "50/1", True),
+        (2, 1 / 60, "50/1", False),  # one here and there
+        (30, 1 / 32, "30/1", False),  # uneven, and no quicker than that
+        (0, 1 / 25, "25/1", False),
+        (30, 1 / 60, None, False),  # the result keeps the times of its source
+        (None, None, "25/1", False),  # nobody counted
+    ],
+)
+def test_pictures_without_a_place_are_lost(crowded, quick_frame_s, result_rate, lost) -> None:
+    result = (replace(video(), frame_rate=result_rate),)
+    said = lost_frames(varying(crowded, quick_frame_s), result)
+    assert (said is not None) is lost
+    assert said is None or f"{crowded} of 100 pictures" in said
+
+
+@pytest.mark.parametrize(
+    ("quick_frame_s", "rate"),
+    [
+        (0.01667, "60/1"),
+        (0.016683, "60000/1001"),
+        (0.0306, "30/1"),  # a camera at 30 whose pictures come unevenly
+        (0.04, "25/1"),
+        (1 / 65, "60/1"),
+        (1 / 70, "90/1"),
+        (1 / 240, None),
+        (None, None),
+    ],
+)
+def test_the_rate_with_room_is_a_common_one(quick_frame_s, rate) -> None:
+    assert roomy_rate(varying(9, quick_frame_s)) == rate
 
 
 @pytest.mark.parametrize(

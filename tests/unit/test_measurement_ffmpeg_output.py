@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501 - tool output is pasted as it came
 
+from fractions import Fraction
+
 import pytest
 
 from chalicelib.domain.ffmpeg_output import (
@@ -335,3 +337,17 @@ def test_only_the_first_complaints_are_kept():
 def test_version_is_read():
     line = "ffmpeg version n9.0.2-17-g2a571b6068-20260930 Copyright (c) 2000-2026 the FFmpeg"
     assert parse_version(line) == "ffmpeg 9.0.2"
+
+
+def test_frames_without_a_place_are_counted():
+    """Frames at 0, 1, 2, 3 and 6 sixtieths; one packet of them is never shown by itself."""
+    times = PacketTimes()
+    for line in ["#tb 0: 1/60", "#media_type 0: video", "#codec_id 0: vp8"]:
+        times.feed(line)
+    for start in (0, 1, 1, 2, 3, 6):
+        times.feed(f"0, {start}, {start}, 1, 99, 0x0")
+    [stream] = times.of("video")
+    assert stream.packets == 6
+    assert stream.crowded(Fraction(60)) == 0
+    assert stream.crowded(Fraction(30)) == 1  # at 1/60 and 2/60 there is one place
+    assert stream.quick_frame_s == pytest.approx(1 / 60)

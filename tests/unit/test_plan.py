@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.config import DATA, all_presets
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import Plan, Route, make_plan, output_size, raised
+from chalicelib.domain.plan import Plan, Route, at_rate, make_plan, output_size, raised
 from chalicelib.domain.preset import Preset
 from tests.examples import a_plan, a_preset, a_sound, a_video, a_workflow, some_facts
 
@@ -96,7 +96,10 @@ def test_the_fixed_preset_is_the_studios_recipe() -> None:
     assert (plan.width, plan.height, plan.scaled) == (1280, 720, True)
     assert (plan.qvbr_level, plan.max_bitrate_bps) == (8, 5_000_000)
     assert plan.tuning == "MULTI_PASS_HQ" and plan.professional_tier
-    assert "The picture goes from 1920x1080 to 1280x720; the frame rate stays." in plan.reasons
+    assert (
+        "The picture goes from 1920x1080 to 1280x720; the frame rate follows the original."
+        in plan.reasons
+    )
     assert "At most 5.0 Mbit/s, as the preset says." in plan.reasons
 
 
@@ -148,7 +151,10 @@ def test_no_preset_lowers_the_short_side_below_720() -> None:
 def test_odd_sizes_are_said_to_change() -> None:
     plan = planned(some_facts(video=a_video(width=1919, height=1079)))
     assert plan.scaled
-    assert "The picture goes from 1919x1079 to 1918x1078; the frame rate stays." in plan.reasons
+    assert (
+        "The picture goes from 1919x1079 to 1918x1078; the frame rate follows the original."
+        in plan.reasons
+    )
 
 
 # sound
@@ -379,3 +385,9 @@ def test_presets_climb_from_small_to_faithful() -> None:
     for rung in ("ssim_floor", "ssim_worst_floor", "qvbr_level", "max_bitrate_1080p30_bps"):
         values = [getattr(preset, rung) for preset in ladder]
         assert values == sorted(set(values)), rung
+
+
+def test_the_next_attempt_at_a_frame_rate_says_it_and_changes_nothing_else() -> None:
+    again = at_rate(a_plan(), "60000/1001", "9 of 90 pictures would be lost")
+    assert again.reasons == ("59.94 frames a second, or else 9 of 90 pictures would be lost.",)
+    assert replace(again, frame_rate=None, reasons=a_plan().reasons) == a_plan()

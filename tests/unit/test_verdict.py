@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.measurement import Measurement
-from chalicelib.domain.verdict import Decision, Verdict, judge, missing_end
+from chalicelib.domain.verdict import Decision, Verdict, judge, missing_end, next_plan
 from tests.examples import a_measurement, a_plan, a_score, tracks
 
 
@@ -249,3 +249,48 @@ def test_another_picture_that_the_encoder_is_content_with_is_not_tried_again() -
 def test_a_low_score_that_both_see_is_tried_again(ours: float, theirs: float | None) -> None:
     verdict = judged(scored(ours), encoder_ssim_mean=theirs)
     assert verdict.decision is Decision.RETRY_HIGHER
+
+
+# a frame rate that varies
+
+
+def varying(quick_frame_s: float, rate: str, **changes: Any) -> Measurement:
+    """30 of 100 frames had no place at `rate`."""
+    before, after = tracks()[0], tracks()[0]
+    before = replace(before, frames=100, crowded_frames=30, quick_frame_s=quick_frame_s)
+    result = (replace(after, frame_rate=rate), *tracks()[1:])
+    return a_measurement(source_tracks=(before, *tracks()[1:]), result_tracks=result, **changes)
+
+
+def test_lost_pictures_are_fetched_back_by_a_higher_frame_rate() -> None:
+    verdict = judged(varying(1 / 60, "50/1"))
+    assert verdict.decision is Decision.RETRY_HIGHER
+    assert "30 of 100 pictures would be lost" in verdict.reason
+    again = next_plan(a_plan(), varying(1 / 60, "50/1"))
+    assert again is not None
+    assert (again.frame_rate, again.qvbr_level) == ("60/1", a_plan().qvbr_level)
+
+
+@pytest.mark.parametrize(
+    ("quick_frame_s", "changes"),
+    [
+        (1 / 240, {}),  # no rate has room for slow motion
+        (1 / 60, {"plan": a_plan(frame_rate="60/1")}),  # tried already
+        (1 / 60, {"attempt": 3}),
+    ],
+)
+def test_what_would_stay_lost_keeps_the_original(
+    quick_frame_s: float, changes: dict[str, Any]
+) -> None:
+    verdict = judged(varying(quick_frame_s, "50/1"), **changes)
+    assert verdict.decision is Decision.KEEP_ORIGINAL
+    assert "less smoothly" in verdict.reason
+
+
+def test_lost_pictures_come_before_a_low_score() -> None:
+    low = a_score(ssim_mean=0.9, ssim_worst_1_percent=0.9)
+    both = varying(1 / 60, "50/1", score=low)
+    verdict = judged(both)
+    assert [verdict.decision, len(verdict.problems)] == [Decision.RETRY_HIGHER, 2]
+    again = next_plan(a_plan(), both)
+    assert again is not None and again.frame_rate == "60/1"

@@ -1,0 +1,36 @@
+"""Films as cameras, phones and editing suites make them: compressed, with nothing lost silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+from chalicelib.domain.job import Status
+from tests.clips import ffmpeg
+from tests.e2e.conftest import Studio
+
+NOISY = "noise=c0s=4:c0f=t+u:all_seed=7"
+WASTEFUL = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-pix_fmt", "yuv420p")
+
+
+def film(path: Path, *options: str, filters: str = "null", duration_s: float = 2.0) -> Path:
+    """A noisy moving picture at 30 frames a second with a tone; `options` come last and win."""
+    picture = f"testsrc2=size=640x360:rate=30:duration={duration_s},{NOISY},{filters}"
+    tone = f"sine=frequency=440:sample_rate=48000:duration={duration_s}"
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone)
+    ffmpeg(*inputs, *WASTEFUL, "-c:a", "aac", *options, f"file:{path}")
+    return path
+
+
+def test_a_screen_recording_keeps_every_picture(studio: Studio, tmp_path: Path) -> None:
+    """Half a second of movement, then little: ten frames a second on average, thirty at times."""
+    sparse = "settb=1/90000,select='lt(t,0.5)+not(mod(n,10))'"
+    clip = film(tmp_path / "screen.mp4", "-fps_mode", "vfr", filters=sparse)
+    job = studio.finished(studio.job_id(studio.drop(clip)))
+    assert job.status is Status.COMPLETED, job.reason
+    assert job.plan is not None
+    assert (job.attempt, job.plan.frame_rate) == (2, "30/1")
+    with av.open(str(studio.published(job))) as result:
+        assert result.streams.video[0].average_rate == 30
+    assert "pictures would be lost" in studio.row(job.job_id)["Reason"]
