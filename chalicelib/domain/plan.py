@@ -40,6 +40,8 @@ AAC_MODES = {
     6: ("CODING_MODE_5_1", 512_000),
 }
 AAC_RATES_HZ = (44_100, 48_000)
+#: They may be written as a stream, like those of browsers and broadcasts: without their length.
+UNTIMED_CONTAINERS = ("matroska", "webm", "mpegts", "mpegps")
 #: Where the encoder reads how to turn the picture, and colour samplings it can turn.
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/auto-rotate.html
 TURNING_CONTAINERS = ("mp4", "quicktime")
@@ -106,7 +108,8 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
     width, height = output_size(video, preset)
     scaled = (width, height) != (video.display_width, video.display_height)
     source_bps = _source_bps(facts, video)
-    max_bitrate = min(_preset_cap_bps(video, preset, width, height), source_bps)
+    cap_bps = _preset_cap_bps(video, preset, width, height)
+    max_bitrate = min(cap_bps, source_bps or cap_bps)
     return Plan(
         route=Route.ENCODE,
         preset=preset.name,
@@ -169,8 +172,7 @@ def _refusal(facts: MediaFacts) -> str | None:
         return "The file is not a video we can read."
     if video.width <= 0 or video.height <= 0:
         return "The video does not say how large its picture is; it is damaged or incomplete."
-    duration_s = video.duration_s or facts.duration_s
-    if duration_s is None:
+    if _duration_s(facts, video) is None and facts.container not in UNTIMED_CONTAINERS:
         return "The video has no length: it holds no pictures, or its index is missing."
     return None
 
@@ -205,8 +207,9 @@ def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) ->
                 f"Audio track {track.number} has {track.channels or 'an unknown number of'} "
                 "channels, which AAC in MP4 cannot keep as they are."
             )
-    starved = _bits_per_pixel(facts, video) < EFFICIENT_BITS_PER_PIXEL
-    if starved or _source_bps(facts, video) < MIN_BITRATE_BPS:
+    bits, rate = _bits_per_pixel(facts, video), _source_bps(facts, video)
+    starved = bits is not None and bits < EFFICIENT_BITS_PER_PIXEL
+    if starved or (rate is not None and rate < MIN_BITRATE_BPS):
         return "The video is already compressed as far as it goes; another pass would not pay."
     return None
 
@@ -228,15 +231,24 @@ def _can_be_turned(facts: MediaFacts, video: VideoTrack) -> bool:
     )
 
 
-def _bits_per_pixel(facts: MediaFacts, video: VideoTrack) -> float:
-    duration_s = video.duration_s or facts.duration_s or 0
-    bitrate_bps = facts.size_bytes * 8 / duration_s if duration_s else 0
-    return bitrate_bps / (video.width * video.height * (video.frame_rate or 30))
+def _duration_s(facts: MediaFacts, video: VideoTrack) -> float | None:
+    return video.duration_s or facts.duration_s
 
 
-def _source_bps(facts: MediaFacts, video: VideoTrack) -> int:
-    duration_s = video.duration_s or facts.duration_s or 1.0
-    return int(min(video.bitrate_bps or facts.size_bytes * 8 / duration_s, MAX_BITRATE_BPS))
+def _bits_per_pixel(facts: MediaFacts, video: VideoTrack) -> float | None:
+    """None where nobody knows how long the film is."""
+    duration_s = _duration_s(facts, video)
+    if duration_s is None:
+        return None
+    pixel_rate = video.width * video.height * (video.frame_rate or 30)
+    return facts.size_bytes * 8 / duration_s / pixel_rate
+
+
+def _source_bps(facts: MediaFacts, video: VideoTrack) -> int | None:
+    """None where nobody knows."""
+    duration_s = _duration_s(facts, video)
+    known_bps = video.bitrate_bps or (facts.size_bytes * 8 / duration_s if duration_s else None)
+    return None if known_bps is None else int(min(known_bps, MAX_BITRATE_BPS))
 
 
 def _preset_cap_bps(video: VideoTrack, preset: Preset, width: int, height: int) -> int:

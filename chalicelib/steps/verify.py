@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from chalicelib.config import all_workflows
+from chalicelib.config import all_workflows, price_table
 from chalicelib.domain import keys
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Job, Status
+from chalicelib.domain.money import encode_cost_usd
 from chalicelib.domain.verdict import Decision, judge, missing_end, next_plan
 from chalicelib.services import Services
 from chalicelib.steps import ledger
@@ -37,13 +39,27 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         max_attempts=workflow.max_attempts,
         encoder_ssim_mean=ssim_mean,
     )
-    job = ledger.write(services, job, verdict=verdict, encoder_ssim_mean=ssim_mean)
+    job = ledger.write(
+        services, job, verdict=verdict, encoder_ssim_mean=ssim_mean, **_length_at_last(job)
+    )
     if verdict.decision is Decision.RETRY_HIGHER:
         assert job.plan is not None and job.measurement is not None
         better = next_plan(job.plan, job.measurement)
         assert better is not None  # judge() retries only where there is one
         begin_attempt(services, job, better, status=Status.RETRYING)
     return {"decision": verdict.decision.value}
+
+
+def _length_at_last(job: Job) -> dict[str, Any]:
+    """What follows from the length of a source that did not tell it."""
+    assert job.plan and job.measurement
+    tracks, facts = job.measurement.source_tracks, job.facts
+    if facts is None or facts.duration_s is not None or not tracks:
+        return {}
+    timed = replace(facts, duration_s=max(track.end_s for track in tracks))
+    dearer = encode_cost_usd(job.plan, timed, price_table())
+    dearer -= encode_cost_usd(job.plan, facts, price_table())
+    return {"facts": timed, "cost_usd": round((job.cost_usd or 0.0) + dearer, 6)}
 
 
 def _encoder_ssim(services: Services, job: Job) -> float | None:

@@ -11,6 +11,7 @@ from tests.clips import ffmpeg
 from tests.e2e.conftest import Studio
 
 NOISY = "noise=c0s=4:c0f=t+u:all_seed=7"
+VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "9M", "-c:a", "libopus")
 WASTEFUL = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4", "-pix_fmt", "yuv420p")
 
 
@@ -34,3 +35,14 @@ def test_a_screen_recording_keeps_every_picture(studio: Studio, tmp_path: Path) 
     with av.open(str(studio.published(job))) as result:
         assert result.streams.video[0].average_rate == 30
     assert "pictures would be lost" in studio.row(job.job_id)["Reason"]
+
+
+def test_a_recording_of_a_browser_need_not_tell_its_length(studio: Studio, tmp_path: Path) -> None:
+    clip = film(tmp_path / "meeting.webm", *VP8, "-live", "1")
+    with av.open(str(clip)) as source:
+        assert source.duration is None
+    job = studio.finished(studio.job_id(studio.drop(clip)))
+    assert job.status is Status.COMPLETED, job.reason
+    row = studio.row(job.job_id)
+    assert 1.9 < row["Duration (seconds)"] < 2.1
+    assert row["Cost (USD)"] > 0

@@ -306,6 +306,17 @@ def test_a_video_without_length_is_rejected() -> None:
     assert "no length" in rejected(facts)
 
 
+def test_a_stream_without_length_is_encoded_under_the_cap_of_the_preset() -> None:
+    """As browsers record: nobody knows the source's bitrate either."""
+    video = a_video(duration_s=None, bitrate_bps=None, frame_rate=30.0)
+    plan = planned(some_facts(video=video, duration_s=None, container="webm"))
+    assert plan.route is Route.ENCODE
+    assert (plan.max_bitrate_bps, plan.bitrate_ceiling_bps) == (12_000_000, None)
+    assert "what the original has" not in " ".join(plan.reasons)
+    higher = raised(plan, "low")
+    assert higher is not None and higher.max_bitrate_bps == 18_000_000
+
+
 def test_the_length_of_the_file_will_do() -> None:
     facts = some_facts(video=a_video(duration_s=None), duration_s=60.0)
     assert planned(facts).route is Route.ENCODE
