@@ -29,8 +29,11 @@ _SENTENCES = {
 }
 
 
-def sentence(code: int | None, message: str | None) -> str:
-    """One sentence, with MediaConvert's own words behind it."""
-    lead = _SENTENCES.get(code or 0, "MediaConvert could not encode the video.")
-    own_words = f" (MediaConvert {code}: {message})" if message else ""
-    return lead + own_words
+def sentence(code: int | None) -> str:
+    """What happened, for the person who dropped the video."""
+    return _SENTENCES.get(code or 0, "MediaConvert could not encode the video.")
+
+
+def own_words(code: int | None, message: str | None) -> str | None:
+    """What MediaConvert said, for the engineer: it names buckets and settings. None for nothing."""
+    return f"MediaConvert {code or '(no code)'}: {message}" if message else None

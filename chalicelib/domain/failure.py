@@ -21,8 +21,8 @@ def failure(error: str, cause: str) -> tuple[str, str]:
     >>> failure("Rejected", '{"errorMessage": "The file is empty."}')
     ('The file is empty.', 'Rejected: The file is empty.')
     """
-    message = _message(cause)
-    details = f"{error}: {cause if message is None else message}"[:_DETAILS_LIMIT]
+    message, more = _said(cause)
+    details = f"{error}: {cause if message is None else message}{more}"[:_DETAILS_LIMIT]
     if error in _SAID_PLAINLY and message and not _STACK_TRACE.search(message):
         return message, details
     if error in ("States.Timeout", "States.HeartbeatTimeout", "Sandbox.Timedout"):
@@ -30,11 +30,15 @@ def failure(error: str, cause: str) -> tuple[str, str]:
     return "Something unexpected went wrong on our side. Your file is untouched.", details
 
 
-def _message(cause: str) -> str | None:
-    """What the error said; None where the cause is data without a message."""
+def _said(cause: str) -> tuple[str | None, str]:
+    """What the error said, None where the cause is data without a message; and what it said to the
+    engineer only.
+    """
     try:
         said = json.loads(cause)
     except (ValueError, RecursionError):
-        return cause
-    message = said.get("errorMessage") if isinstance(said, dict) else None
-    return message if isinstance(message, str) else None
+        return cause, ""
+    if not isinstance(said, dict) or not isinstance(said.get("errorMessage"), str):
+        return None, ""
+    details = said.get("errorDetails")
+    return said["errorMessage"], f" ({details})" if isinstance(details, str) else ""

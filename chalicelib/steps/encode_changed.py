@@ -43,7 +43,9 @@ def finish(services: Services, job: Job, outcome: Outcome) -> None:
         "updated_at": now_iso(),
     }
     if outcome.error_code in encoder_errors.NO_DECODER:
-        changes["verdict"] = Verdict(decision=Decision.KEEP_ORIGINAL, reason=_sentence(outcome))
+        changes["verdict"] = Verdict(
+            decision=Decision.KEEP_ORIGINAL, reason=encoder_errors.sentence(outcome.error_code)
+        )
     first = services.records.update(
         job.job_id,
         changes,
@@ -65,8 +67,10 @@ def answer_token(services: Services, job: Job) -> None:
         services.flows.succeed(token, {"outcome": outcome.status})
         return
     name, message = _failure(outcome)
+    words = encoder_errors.own_words(outcome.error_code, outcome.error_message)
     # The same shape as the cause of a failed Lambda function, so that Fail reads only one.
-    services.flows.fail(token, error=name, cause=json.dumps({"errorMessage": message}))
+    cause = json.dumps({"errorMessage": message, "errorDetails": words})
+    services.flows.fail(token, error=name, cause=cause)
 
 
 def outcome_in_event(detail: Mapping[str, Any], attempt: int) -> Outcome:
@@ -92,13 +96,10 @@ def _failure(outcome: Outcome) -> tuple[str, str]:
     if outcome.status == "CANCELED":
         return "Rejected", "The encode was cancelled in MediaConvert."
     if outcome.error_code in encoder_errors.NO_DECODER:
-        return "NoDecoder", _sentence(outcome)
+        return "NoDecoder", encoder_errors.sentence(outcome.error_code)
     is_fault = outcome.error_code in encoder_errors.FAULTS
-    return "EncoderFault" if is_fault else "Rejected", _sentence(outcome)
-
-
-def _sentence(outcome: Outcome) -> str:
-    return encoder_errors.sentence(outcome.error_code, outcome.error_message)
+    name = "EncoderFault" if is_fault else "Rejected"
+    return name, encoder_errors.sentence(outcome.error_code)
 
 
 def _note_progress(services: Services, job: Job, detail: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.encoder_errors import FAULTS, NO_DECODER, sentence
+from chalicelib.domain.encoder_errors import FAULTS, NO_DECODER, own_words, sentence
 
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/mediaconvert_error_codes.html
 DOCUMENTED = (
@@ -16,7 +16,7 @@ DOCUMENTED = (
 
 @pytest.mark.parametrize("code", [*DOCUMENTED, 0, 424242, None])
 def test_every_code_gives_a_sentence(code: int | None) -> None:
-    said = sentence(code, None)
+    said = sentence(code)
     assert said[0].isupper() and said.endswith(".")
     assert "None" not in said and "(" not in said.removesuffix("(DRM), so it cannot be encoded.")
 
@@ -33,13 +33,13 @@ def test_every_code_gives_a_sentence(code: int | None) -> None:
     ],
 )
 def test_bad_videos_are_told_apart(code: int, piece: str) -> None:
-    assert piece in sentence(code, None)
+    assert piece in sentence(code)
 
 
-def test_the_encoders_own_words_stand_behind() -> None:
-    said = sentence(1076, "end of file hit at length [7]")
-    assert said.startswith("The video file ends too early;")
-    assert said.endswith("(MediaConvert 1076: end of file hit at length [7])")
+def test_the_encoders_own_words_name_its_code() -> None:
+    assert own_words(1076, "end of file") == "MediaConvert 1076: end of file"
+    assert own_words(None, "odd") == "MediaConvert (no code): odd"
+    assert own_words(1076, None) is None
 
 
 @pytest.mark.parametrize("code", [1050, 1507, 1517, 1522, 1550, 1999])

@@ -43,6 +43,14 @@ def test_what_was_written_for_people_reaches_them(error: str) -> None:
     assert details == f"{error}: The file is empty."
 
 
+def test_what_the_encoder_said_is_for_the_engineer() -> None:
+    words = "MediaConvert 1091: [s3://a-bucket/jobs/1/source.mp4] is encrypted"
+    cause = json.dumps({"errorMessage": "The video is encrypted.", "errorDetails": words})
+    reason, details = failure("Rejected", cause)
+    assert reason == "The video is encrypted."
+    assert details == f"Rejected: The video is encrypted. ({words})"
+
+
 def test_a_cause_in_plain_words_will_do() -> None:
     assert failure("Rejected", "The file is empty.")[0] == "The file is empty."
 
