@@ -37,11 +37,7 @@ def sync(services: Services) -> None:
     state = services.records.save_state(*STATE, {}, add={"hints": 1})
     assert state is not None
     owner = uuid.uuid4().hex
-    held = services.records.save_state(
-        *STATE,
-        {"lease_until": time.time() + LEASE_S, "owner": owner},
-        only_if={"lease_until": Below(time.time())},
-    )
+    held = _taken(services, owner)
     if held is None:
         return  # its holder sees our hint before it lets go
     try:
@@ -50,6 +46,20 @@ def sync(services: Services) -> None:
         # Nobody reads now, and the next hint must not wait for the lease to expire.
         services.records.save_state(*STATE, {"lease_until": 0}, only_if={"owner": owner})
         raise
+
+
+def _taken(services: Services, owner: str) -> dict[str, Any] | None:
+    """The state once we hold the lease; None when somebody else does."""
+    taken = services.records.save_state(
+        *STATE,
+        {"lease_until": time.time() + LEASE_S, "owner": owner},
+        only_if={"lease_until": Below(time.time())},
+    )
+    if taken is not None:
+        return taken
+    # An AWS client repeats a call whose answer was lost, and then meets its own lease.
+    state = services.records.state(*STATE)
+    return state if state.get("owner") == owner else None
 
 
 class _LeaseLost(Exception):

@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.drive_errors import DriveUnavailable, PageTokenInvalid
+from chalicelib.adapters.records import Below
 from chalicelib.domain.job import Status
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps.sync import LEASE_S, STATE, sync
@@ -160,6 +161,21 @@ def test_a_reader_that_died_is_taken_over_when_its_lease_expires(world: World, c
     sync(world.services)
     assert started(world) == []
     clock.now += 2
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+def test_a_lease_whose_answer_was_lost_is_known_as_our_own(world: World, monkeypatch) -> None:
+    """An AWS client repeats such a call by itself, and its condition no longer holds."""
+    save = world.records.save_state
+
+    def twice(*key: str, **options):
+        if isinstance((options.get("only_if") or {}).get("lease_until"), Below):
+            save(*key, **options)
+        return save(*key, **options)
+
+    monkeypatch.setattr(world.records, "save_state", twice)
+    world.drive.add("a.mp4", b"aa")
     sync(world.services)
     assert started(world) == ["a.mp4"]
 
