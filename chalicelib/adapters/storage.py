@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
 #: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 COPY_LIMIT_BYTES = 5 * 2**30
 COPY_PART_BYTES = 2**30
+#: S3 copies a part at some 100 MB/s; one at a time, a film of 100 GB would outlast an invocation.
+COPIES_AT_A_TIME = 8
 
 
 class Storage:
@@ -122,14 +125,26 @@ class Storage:
             return
         upload_id = self.create_upload(*target, content_type=content_type, **headers)
         try:
-            etags = {
-                number: self.copy_part(*target, upload_id, number, *source, start, end)
-                for number, (start, end) in enumerate(copy_ranges(size_bytes), start=1)
-            }
-            self.complete_upload(*target, upload_id, etags)
+            self.complete_upload(
+                *target, upload_id, self._copied(source, target, upload_id, size_bytes)
+            )
         except BaseException:
             self.abort_upload(*target, upload_id)
             raise
+
+    def _copied(
+        self, source: tuple[str, str], target: tuple[str, str], upload_id: str, size_bytes: int
+    ) -> dict[int, str]:
+        """Copy every part, several at a time; part number to ETag."""
+        with ThreadPoolExecutor(COPIES_AT_A_TIME) as pool:
+            running = [
+                pool.submit(self.copy_part, *target, upload_id, number, *source, start, end)
+                for number, (start, end) in enumerate(copy_ranges(size_bytes), start=1)
+            ]
+            try:
+                return {number: part.result() for number, part in enumerate(running, start=1)}
+            finally:
+                pool.shutdown(cancel_futures=True)  # after a failure, start no further part
 
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         """Remove everything below a prefix, unfinished uploads too."""
