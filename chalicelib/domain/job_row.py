@@ -91,9 +91,15 @@ def _ssim(job: Job) -> float | None:
 
 
 def _reason(job: Job) -> str | None:
-    """How it ended; and why these settings, while they matter to what is or will be published."""
-    settings = job.plan.reasons if job.plan and (job.status.is_open or _accepted(job)) else ()
-    return "\n".join((*([job.reason] if job.reason else []), *settings)) or None
+    """How it ended; and why these settings, while they matter to what is or will be published, with
+    what they cost.
+    """
+    lines = [job.reason] if job.reason else []
+    if job.plan and (job.status.is_open or _accepted(job)):
+        lines += [*job.plan.reasons, *(f"Not carried over: {loss}" for loss in job.plan.losses)]
+    if job.measurement and _accepted(job):
+        lines += job.measurement.notes
+    return "\n".join(lines) or None
 
 
 def _mb(size_bytes: int | None) -> float | None:

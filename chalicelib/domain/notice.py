@@ -106,6 +106,8 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lost = [*(job.plan.losses if job.plan else ()), *(job.restored.lost if job.restored else ())]
     if lost:
         lines += ["", "What could not be carried over:", *(f"- {one_line(what)}" for what in lost)]
+    if job.measurement and job.measurement.notes:
+        lines += ["", "What was noticed:", *(f"- {note}" for note in job.measurement.notes)]
     lines += ["", "What to do next: review the video and its row. Your original is untouched."]
     return f"{_name(job)} is compressed and checked.", lines
 

@@ -114,7 +114,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         route=Route.ENCODE,
         preset=preset.name,
         reasons=tuple(_why(video, preset, width, height, max_bitrate)),
-        losses=tuple(_losses(facts, video)),
+        losses=(*_picture_losses(video), *_sound_losses(facts), *_other_losses(facts)),
         qvbr_level=preset.qvbr_level,
         max_bitrate_bps=max_bitrate,
         bitrate_ceiling_bps=max_bitrate if preset.max_bitrate_fixed else source_bps,
@@ -137,7 +137,7 @@ def raised(plan: Plan, why: str) -> Plan | None:
     ceiling = plan.bitrate_ceiling_bps or MAX_BITRATE_BPS
     cap = min(int((plan.max_bitrate_bps or MAX_BITRATE_BPS) * 1.5), ceiling)
     return replace(
-        plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}",)
+        plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}.",)
     )
 
 
@@ -153,11 +153,17 @@ def output_size(video: VideoTrack, preset: Preset) -> tuple[int, int]:
     The short side stays at 720 or more, unless the source is smaller.
     """
     width, height = video.display_width, video.display_height
-    short, long = min(width, height), max(width, height)
-    factor = min(1.0, MAX_LONG_SIDE_PX / long, MAX_SHORT_SIDE_PX / short)
+    factor = _encoder_factor(width, height)
     if preset.max_short_side_px:
-        factor = min(factor, max(preset.max_short_side_px, SHORT_SIDE_FLOOR_PX) / short)
+        floor_px = max(preset.max_short_side_px, SHORT_SIDE_FLOOR_PX)
+        factor = min(factor, floor_px / min(width, height))
     return _even(width * factor), _even(height * factor)
+
+
+def _encoder_factor(width: int, height: int) -> float:
+    """By how much the picture must shrink for the encoder."""
+    long, short = max(width, height), min(width, height)
+    return min(1.0, MAX_LONG_SIDE_PX / long, MAX_SHORT_SIDE_PX / short)
 
 
 def _even(pixels: float) -> int:
@@ -202,11 +208,14 @@ def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) ->
     if facts.video_tracks > 1:
         return f"The file holds {facts.video_tracks} video tracks and only one would survive."
     for track in facts.audio:
-        if track.codec not in PASSTHROUGH_CODECS and track.channels not in AAC_MODES:
-            return (
-                f"Audio track {track.number} has {track.channels or 'an unknown number of'} "
-                "channels, which AAC in MP4 cannot keep as they are."
-            )
+        if track.codec in PASSTHROUGH_CODECS or track.channels in AAC_MODES:
+            continue
+        if not track.channels:
+            return f"Audio track {track.number} is of a kind we cannot read, so it would be lost."
+        return (
+            f"Audio track {track.number} has {track.channels} channels, which AAC in MP4 cannot "
+            "keep as they are."
+        )
     bits, rate = _bits_per_pixel(facts, video), _source_bps(facts, video)
     starved = bits is not None and bits < EFFICIENT_BITS_PER_PIXEL
     if starved or (rate is not None and rate < MIN_BITRATE_BPS):
@@ -299,18 +308,44 @@ def _why(
         )
 
 
-def _losses(facts: MediaFacts, video: VideoTrack) -> Iterator[str]:
+def _picture_losses(video: VideoTrack) -> Iterator[str]:
+    width, height = video.display_width, video.display_height
+    factor = _encoder_factor(width, height)
+    if factor < 1.0:
+        yield (
+            f"The picture goes from {width}x{height} to {_even(width * factor)}x"
+            f"{_even(height * factor)}, the largest the encoder makes."
+        )
     if video.bit_depth and video.bit_depth > 8:
         yield f"{video.bit_depth}-bit colour becomes 8-bit."
     if video.chroma and video.chroma not in ("4:2:0", "420", "yuv420"):
         yield f"{video.chroma} colour sampling becomes 4:2:0."
+
+
+def _sound_losses(facts: MediaFacts) -> Iterator[str]:
+    """AAC throws something away, and some of these tracks were as recorded."""
+    converted: dict[tuple[str, int], list[str]] = {}
     for track in facts.audio:
-        planned_hz = _audio_plan(track).sample_rate_hz
+        planned = _audio_plan(track)
+        if planned.bitrate_bps:
+            codec = "another format" if track.codec == "UNKNOWN" else track.codec
+            numbers = converted.setdefault((codec, planned.bitrate_bps), [])
+            numbers.append(str(track.number))
+        planned_hz = planned.sample_rate_hz
         if planned_hz and track.sample_rate_hz and planned_hz < track.sample_rate_hz:
             yield (
                 f"Audio track {track.number} goes from {track.sample_rate_hz / 1000:g} kHz "
                 f"to {planned_hz / 1000:g} kHz."
             )
+    for (codec, bitrate_bps), numbers in converted.items():
+        tracks = "tracks" if len(numbers) > 1 else "track"
+        yield (
+            f"Audio {tracks} {', '.join(numbers)}: {codec} becomes AAC at "
+            f"{bitrate_bps // 1000} kbit/s."
+        )
+
+
+def _other_losses(facts: MediaFacts) -> Iterator[str]:
     if facts.data_tracks:
         plural = "s" if facts.data_tracks > 1 else ""
         yield (

@@ -191,7 +191,9 @@ def _compare(bench: Workbench, progress: Progress, window: Window) -> Progress:
         score=progress.score.add(found.ssims),
     ).blaming(found.damage)
     if found.source_errors:
-        progress = progress.noting("The original itself does not decode without errors.")
+        progress = progress.noting(
+            "The original itself is damaged: it cannot be decoded without errors."
+        )
     return progress
 
 

@@ -46,3 +46,32 @@ def test_a_recording_of_a_browser_need_not_tell_its_length(studio: Studio, tmp_p
     row = studio.row(job.job_id)
     assert 1.9 < row["Duration (seconds)"] < 2.1
     assert row["Cost (USD)"] > 0
+
+
+def test_a_film_of_a_camera_comes_out_upright_with_all_its_sound(
+    studio: Studio, tmp_path: Path
+) -> None:
+    tone = ("-f", "lavfi", "-i", "sine=frequency=880:sample_rate=48000:duration=2")
+    flat = film(tmp_path / "flat.mp4")
+    tracks = ("-map", "0:v", "-map", "0:a", "-map", "1:a", "-c:v", "copy", "-c:a", "pcm_s24le")
+    tags = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra")
+    clip = tmp_path / "A001.mov"
+    turned = ("-display_rotation", "-90", "-i", str(flat))
+    ffmpeg(*turned, *tone, *tracks, *tags, "-timecode", "10:00:00:00", str(clip))
+    job = studio.finished(studio.job_id(studio.drop(clip)))
+    assert job.status is Status.COMPLETED, job.reason
+    with av.open(str(studio.published(job))) as result:
+        picture = result.streams.video[0].codec_context
+        assert (picture.width, picture.height) == (360, 640)
+        assert [track.language for track in result.streams.audio] == ["eng", "fra"]
+    [email] = studio.emails(job.job_id)
+    assert "- Audio tracks 1, 2: PCM becomes AAC at 128 kbit/s." in email.body
+    assert "- time code track" in email.body
+
+
+def test_a_title_with_transparency_stays_as_it_is(studio: Studio, tmp_path: Path) -> None:
+    clip = film(tmp_path / "title.mov", "-c:v", "qtrle", "-pix_fmt", "argb", duration_s=0.5)
+    job = studio.finished(studio.job_id(studio.drop(clip)))
+    assert job.status is Status.KEPT_ORIGINAL
+    assert "alpha channel" in str(job.reason)
+    assert studio.published(job).read_bytes() == clip.read_bytes()

@@ -278,7 +278,7 @@ def test_damage_is_found_though_ffmpeg_exits_with_zero(source, result, place):
 def test_damage_of_the_source_is_not_blamed_on_the_result(source, result, place):
     found = measured(spoiled(source, place / "spoiled_source.mp4"), result)
     assert found.decode_errors == 0
-    assert found.notes == ("The original itself does not decode without errors.",)
+    assert found.notes == ("The original itself is damaged: it cannot be decoded without errors.",)
     assert found.score is not None
 
 

@@ -139,6 +139,21 @@ def test_settings_are_not_explained_where_nothing_came_of_them(status: Status) -
     assert row(job)["Reason"] == REFUSED.reason
 
 
+def test_the_row_tells_what_was_lost_and_noticed() -> None:
+    job = completed(
+        plan=a_plan(reasons=("Level 8.",), losses=("10-bit colour becomes 8-bit.",)),
+        measurement=a_measurement(notes=("The original itself is damaged.",)),
+    )
+    assert row(job)["Reason"] == "\n".join(
+        (
+            ACCEPTED.reason,
+            "Level 8.",
+            "Not carried over: 10-bit colour becomes 8-bit.",
+            "The original itself is damaged.",
+        )
+    )
+
+
 def test_no_reason_is_an_empty_cell() -> None:
     assert row(a_job())["Reason"] is None
 

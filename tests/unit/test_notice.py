@@ -87,6 +87,11 @@ def test_what_was_lost_on_the_way_is_listed() -> None:
     assert "- 10-bit colour becomes 8-bit." in lines
 
 
+def test_what_was_noticed_about_the_original_is_told() -> None:
+    measurement = a_measurement(notes=("The original itself is damaged.",))
+    assert "- The original itself is damaged." in sent(completed(measurement=measurement)).body
+
+
 def test_quality_nobody_measured_is_not_claimed() -> None:
     for measurement in (None, a_measurement(score=None)):
         assert "Quality" not in sent(completed(measurement=measurement)).body
