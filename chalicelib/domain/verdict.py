@@ -65,7 +65,7 @@ def judge(
     """
     damage = damage_problems(measurement)
     if damage:
-        return _keep("The compressed file failed a check: " + damage[0], damage)
+        return _keep(f"The compressed file failed a check: {damage[0]}.", damage)
     if result_size_bytes >= source_size_bytes:
         return _keep(_not_smaller(source_size_bytes, result_size_bytes))
     saved_bytes = source_size_bytes - result_size_bytes
@@ -89,7 +89,7 @@ def judge(
         return Verdict(decision=Decision.RETRY_HIGHER, reason=problems[0], problems=problems)
     if lost:
         return _keep(f"The compressed video would move less smoothly: {lost}.", problems)
-    return _keep("No setting looked good enough: " + low[0], low)
+    return _keep(f"No setting looked good enough: {low[0]}.", low)
 
 
 def next_plan(plan: Plan, measurement: Measurement) -> Plan | None:
@@ -143,10 +143,14 @@ def score_problems(plan: Plan, measurement: Measurement) -> tuple[str, ...]:
     mean, worst = score.ssim_mean, score.ssim_worst_1_percent
     problems: list[str] = []
     if plan.ssim_floor is not None and not mean >= plan.ssim_floor:  # NaN reaches no floor
-        problems.append(f"mean SSIM {rounded_down(mean, 3)} is below {plan.ssim_floor:.3f}")
+        problems.append(
+            f"likeness to the original (mean SSIM) is {rounded_down(mean, 3)}, "
+            f"below {plan.ssim_floor:.3f}"
+        )
     if plan.ssim_worst_floor is not None and not worst >= plan.ssim_worst_floor:
         problems.append(
-            f"SSIM of the worst 1 % is {rounded_down(worst, 3)}, below {plan.ssim_worst_floor:.3f}"
+            f"likeness in the worst 1 % of frames (SSIM) is {rounded_down(worst, 3)}, "
+            f"below {plan.ssim_worst_floor:.3f}"
         )
     return tuple(problems)
 

@@ -117,13 +117,13 @@ def test_a_score_that_is_no_number_reaches_no_floor() -> None:
 
 
 def test_a_narrow_miss_does_not_read_as_a_hit() -> None:
-    assert judged(scored(0.949999)).reason == "mean SSIM 0.949 is below 0.950"
+    assert judged(scored(0.949999)).reason.endswith("(mean SSIM) is 0.949, below 0.950")
 
 
 def test_every_missed_floor_is_told() -> None:
     assert judged(scored(0.91, 0.8)).problems == (
-        "mean SSIM 0.910 is below 0.950",
-        "SSIM of the worst 1 % is 0.800, below 0.850",
+        "likeness to the original (mean SSIM) is 0.910, below 0.950",
+        "likeness in the worst 1 % of frames (SSIM) is 0.800, below 0.850",
     )
 
 
@@ -152,7 +152,9 @@ def test_only_so_many_attempts_are_paid_for(
 def test_there_is_nothing_above_level_ten() -> None:
     verdict = judged(scored(0.9), plan=a_plan(qvbr_level=10))
     assert verdict.decision is Decision.KEEP_ORIGINAL
-    assert verdict.reason == "No setting looked good enough: mean SSIM 0.900 is below 0.950"
+    assert verdict.reason == (
+        "No setting looked good enough: likeness to the original (mean SSIM) is 0.900, below 0.950."
+    )
 
 
 # damage
