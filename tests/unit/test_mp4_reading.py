@@ -118,7 +118,7 @@ def test_other_files_say_nothing(data):
     assert read_metadata(*reading(data)) == MovieMetadata()
 
 
-def test_matroska_gives_date_title_and_track_names():
+def test_matroska_gives_date_title_chapters_and_track_names():
     def element(kind: int, content: bytes) -> bytes:
         size = struct.pack(">Q", 1 << 56 | len(content))
         return kind.to_bytes((kind.bit_length() + 7) // 8, "big") + size + content
@@ -129,6 +129,7 @@ def test_matroska_gives_date_title_and_track_names():
         element(*pair) for pair in [(0x83, b"\2"), (0x536E, b"M&E"), (0x22B59C, b"fra")]
     )
     segment = element(0x1549A966, info) + element(0x1654AE6B, element(0xAE, audio))
+    segment += element(0x1043A770, element(0x45B9, b""))
     data = element(0x1A45DFA3, b"") + element(0x18538067, segment)
     metadata = read_metadata(*reading(data))
     assert metadata.created_1904_s == CREATED
@@ -137,6 +138,7 @@ def test_matroska_gives_date_title_and_track_names():
         "title",
         "language of audio track 1",
         "name of audio track 1",
+        "chapters",
     )
 
 

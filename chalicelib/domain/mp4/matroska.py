@@ -1,4 +1,4 @@
-"""Date, title, and the audio tracks' names and languages of Matroska and WebM files.
+"""Date, title, chapters, and the audio tracks' names and languages of Matroska and WebM files.
 
 Only elements before the first cluster are read: writers put Info and Tracks there.
 
@@ -18,6 +18,7 @@ from .metadata import Entry, MovieMetadata, TrackMetadata
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 
 _SEGMENT, _INFO, _TRACKS, _CLUSTER = 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
+_CHAPTERS = 0x1043A770
 _DATE, _TITLE = 0x4461, 0x7BA9
 _TRACK, _TYPE, _NAME, _LANGUAGE, _LANGUAGE_TAG = 0xAE, 0x83, 0x536E, 0x22B59C, 0x22B59D
 _KINDS = {1: "vide", 2: "soun", 0x11: "sbtl"}
@@ -74,6 +75,7 @@ def read_matroska(source: Source) -> MovieMetadata:
     created: int | None = None
     entries: tuple[Entry, ...] = ()
     tracks: tuple[TrackMetadata, ...] = ()
+    chapters: tuple[TrackMetadata, ...] = ()
     for kind, start, end in _segment(cursor):
         if kind == _INFO:
             created, entries = _info(cursor, start, end)
@@ -83,9 +85,11 @@ def read_matroska(source: Source) -> MovieMetadata:
                 for item, begin, stop in cursor.elements(start, end)
                 if item == _TRACK
             )
+        elif kind == _CHAPTERS and end > start:
+            chapters = (TrackMetadata(kind="chap"),)
         elif kind == _CLUSTER:
             break
-    return MovieMetadata(created_1904_s=created, entries=entries, tracks=tracks)
+    return MovieMetadata(created_1904_s=created, entries=entries, tracks=(*tracks, *chapters))
 
 
 def _segment(cursor: _Cursor) -> Iterator[tuple[int, int, int]]:

@@ -140,6 +140,7 @@ _OTHER_TRACKS = {
     "subt": "subtitle track",
     "subp": "subtitle track",
     "clcp": "closed caption track",
+    "chap": "chapters",  # Matroska has them beside its tracks
 }
 
 #: Keys as they appear in files, by what a person calls them. For dotted keys the last part counts.
