@@ -27,6 +27,9 @@ from slimreel.local.drive.records import FOLDER_TYPE, Record
 
 _LOG = logging.getLogger("slimreel.local.drive")
 
+#: `now - (now - x)` is not quite x once the machine has been up for a while.
+_ROUNDING_S = 1e-6
+
 
 class Scanner:
     """Compares disk and records, and writes down the difference as Drive would have.
@@ -94,7 +97,7 @@ class Scanner:
                 # Every write moves the change time, which no program can set back.
                 age_s = time.time() - seen.ctime_ns / 1e9
                 since = now - min(max(age_s, 0.0), self._settle_s)
-            if now - since >= self._settle_s:
+            if now - since >= self._settle_s - _ROUNDING_S:
                 ready.append(seen)
             else:
                 self._unsettled[seen.location] = (seen.signature, since)
