@@ -354,7 +354,7 @@ class Drive(Failing):
         self.cuts: list[int] = []  # after how many bytes the next downloads break
         self.channels: dict[str, Channel] = {}
         self.stopped: list[str] = []
-        self.channel_life = timedelta(days=7)
+        self.ends_channels_early_by = timedelta()
         self._place = 0
 
     def add(self, name: str, content: bytes, *, file_id: str | None = None, **facts: Any) -> str:
@@ -430,7 +430,7 @@ class Drive(Failing):
         self._may_fail("watch_changes")
         if channel_id in self.channels:
             raise ChannelIdTaken("There is a channel of this id.", status=400)
-        ends = min(expires_at, datetime.now(UTC) + self.channel_life)
+        ends = expires_at - self.ends_channels_early_by
         channel = Channel(id=channel_id, resource_id=f"resource-{channel_id}", expires_at=ends)
         self.channels[channel_id] = channel
         return channel

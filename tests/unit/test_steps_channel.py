@@ -13,7 +13,7 @@ from chalicelib.steps.channel import CURRENT, LIFE, OVERLAP, renew
 from chalicelib.steps.sync import STATE
 from tests.fakes import Killed, World
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -89,14 +89,13 @@ def test_the_next_overlaps_and_then_the_old_one_is_stopped(world: World) -> None
 
 
 def test_a_shorter_life_than_asked_for_is_renewed_half_way(world: World) -> None:
-    world.drive.channel_life = timedelta(hours=1)
-    now = datetime.now(UTC)  # Drive counts from when it is asked
-    renew(world.services, now)
+    world.drive.ends_channels_early_by = LIFE - timedelta(hours=1)
+    renew(world.services, NOW)
     channel = world.drive.channels[current(world)["channel_id"]]
     believed = world.records.state(f"channel#{channel.id}", "channel")["valid_until"]
     assert abs(parse_iso(believed) - channel.expires_at) < timedelta(seconds=1)
-    assert not renew(world.services, now + timedelta(minutes=29))
-    assert renew(world.services, now + timedelta(minutes=31))
+    assert not renew(world.services, NOW + timedelta(minutes=29))
+    assert renew(world.services, NOW + timedelta(minutes=31))
 
 
 def test_an_answer_that_was_lost_means_another_id(world: World) -> None:
