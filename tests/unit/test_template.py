@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -373,3 +374,10 @@ def test_the_api_is_throttled_and_its_log_group_is_its_own(template: Template) -
     groups = of_type(template, "AWS::Logs::LogGroup")
     assert groups["ApiHandlerLogGroup"]["LogGroupName"] == {"Fn::Sub": "/aws/lambda/${APIHandler}"}
     assert all(group["RetentionInDays"] == 30 for group in groups.values())
+
+
+def test_translating_twice_says_nothing(sam: Template, caplog: pytest.LogCaptureFixture) -> None:
+    translate(sam)
+    translate(sam)
+    gc.collect()
+    assert caplog.messages == []
