@@ -68,6 +68,7 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         response = self.handle(Request(environ))
+        self._faults.done()
         return response(environ, start_response)
 
     def handle(self, request: Request) -> Response:

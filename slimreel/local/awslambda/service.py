@@ -114,6 +114,7 @@ class AwsLambda:
             outcome = self._invocations.run(function, setup, event, crash=crash)
         except Throttled:
             raise throttled() from None
+        self._faults.done()
         if fault is not None and fault.status is not None and fault.after_effect:
             raise LambdaError(fault.status, fault.code, fault.message)
         return outcome

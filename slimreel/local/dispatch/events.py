@@ -33,7 +33,7 @@ class Bus:
     """The default event bus.
 
     Faults, service "events", operation "<detail-type>/<status of the detail>": `drop`,
-    `duplicate` and `delay_s` strike the event on its way to all its rules.
+    `duplicate`, `delay_s` and `repeat_after_s` strike the event on its way to all its rules.
     """
 
     def __init__(
@@ -110,10 +110,17 @@ class Bus:
         fault = self._faults.take("events", f"{event['detail-type']}/{status}")
         if fault is not None and fault.drop:
             return
-        times = 2 if fault is not None and fault.duplicate else 1
+        if fault is not None and fault.repeat_after_s is not None:
+            self._background.later(
+                fault.repeat_after_s, lambda: self._send_all(event), name="late-event"
+            )
+        for _ in range(2 if fault is not None and fault.duplicate else 1):
+            self._send_all(event)
+        self._faults.done()
+
+    def _send_all(self, event: Envelope) -> None:
         for rule in self._rules.matching(event):
-            for _ in range(times):
-                self.send(rule, event)
+            self.send(rule, event)
 
     def _send(self, rule: Rule, target: dict[str, Any], event: Envelope) -> None:
         arn = target["Arn"]

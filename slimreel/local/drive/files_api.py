@@ -59,8 +59,14 @@ class FilesApi:
         if call.args.get("alt") != "media":
             return self._file(record, call)
         _check_download(record, call)
-        cut = call.fault.cut_body_at_byte if call.fault else None
-        return media.respond(self._library, record, call.request, cut_at_byte=cut)
+        fault = call.fault
+        return media.respond(
+            self._library,
+            record,
+            call.request,
+            cut_at_byte=fault.cut_body_at_byte if fault else None,
+            flip_byte=fault.flip_byte if fault else None,
+        )
 
     def _list(self, call: Call) -> Response:
         mask = call.mask(resources.DEFAULT_LIST, "FileList")

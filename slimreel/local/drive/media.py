@@ -18,12 +18,21 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def respond(
-    library: Library, record: Record, request: Request, *, cut_at_byte: int | None = None
+    library: Library,
+    record: Record,
+    request: Request,
+    *,
+    cut_at_byte: int | None = None,
+    flip_byte: int | None = None,
 ) -> Response:
     """Return the content of a file, or the part the `Range` header asks for.
 
     The file is opened while the library stands still, so a replacement a moment later does not
-    mix old and new bytes. `cut_at_byte`: end the body there although more was announced.
+    mix old and new bytes.
+
+    Args:
+        cut_at_byte: end the body there although more was announced.
+        flip_byte: send this byte of the body (or its last, where it is shorter) wrong.
 
     Raises:
         Refusal: 416, the range lies behind the end.
@@ -40,7 +49,10 @@ def respond(
         raise
     length = end - start
     sent = length if cut_at_byte is None else min(length, cut_at_byte)
-    response = Response(_blocks(file, sent), 206 if part else 200, content_type=record.mime_type)
+    blocks = _blocks(file, sent)
+    if flip_byte is not None:
+        blocks = _spoilt(blocks, min(flip_byte, sent - 1))
+    response = Response(blocks, 206 if part else 200, content_type=record.mime_type)
     response.call_on_close(file.close)
     response.headers["Content-Length"] = str(length)
     response.headers["Content-Disposition"] = dump_options_header("attachment", {})
@@ -80,3 +92,14 @@ def _blocks(file: IO[bytes], length: int) -> Iterator[bytes]:
     while length > 0 and (block := file.read(min(length, _BLOCK_BYTES))):
         length -= len(block)
         yield block
+
+
+def _spoilt(blocks: Iterator[bytes], at_byte: int) -> Iterator[bytes]:
+    begin = 0
+    for block in blocks:
+        if begin <= at_byte < begin + len(block):
+            wrong = bytearray(block)
+            wrong[at_byte - begin] ^= 0xFF
+            block = bytes(wrong)
+        yield block
+        begin += len(block)

@@ -139,6 +139,7 @@ class Notifier:
         status = self._post(delivery, channel)
         if fault is not None and fault.duplicate:
             self._post(delivery, channel)
+        self._faults.done()
         if status in RETRIED and delivery.attempt + 1 < _ATTEMPTS:
             back_off_s = self.retry_base_s * 2**delivery.attempt * (1 + random.random())
             again = replace(

@@ -160,6 +160,7 @@ class Schedule:
             _log.exception("job %s failed unexpectedly", job.id)
             self._end(job, "ERROR", error=(1999, f"Unknown error. [{error}]"))
         finally:
+            self._faults.done()
             shutil.rmtree(folder, ignore_errors=True)
 
     def _take_fault(self) -> None:
