@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ def test_a_kill_takes_the_whole_group_at_its_moment(
     )
     child, *words = done.stdout.split()
     assert (done.returncode, words[-1]) == (-signal.SIGKILL, last_word), done.stderr
+    until = time.monotonic() + 30
+    while not _gone(int(child)) and time.monotonic() < until:
+        time.sleep(0.01)
     assert _gone(int(child))
     [line] = map(json.loads, log.read_text().splitlines())
     assert line["kill"] is True
