@@ -6,6 +6,7 @@ build `Services` with their own adapters.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def now(self) -> datetime:
+        """The time in UTC: the only clock by which anything is decided or written down."""
+        return datetime.now(UTC)
 
     @cached_property
     def records(self) -> Records:

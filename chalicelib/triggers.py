@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.errors import JobClosed, SlimreelError, as_flow_sees_it
+from chalicelib.domain.errors import JobClosed, SlimreelError, Temporary, as_flow_sees_it
 from chalicelib.domain.job import Job
-from chalicelib.domain.text import now_iso
+from chalicelib.domain.text import iso
 from chalicelib.services import Services, services
 from chalicelib.steps.call import Step, StepCall
 
@@ -44,15 +44,20 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
         job = _owned(reach, job_id, run_number, name)
         if job.step != name:
-            reach.records.append_moment(job_id, name, now_iso())
+            reach.records.append_moment(job_id, name, iso(reach.now()))
         answer = run(reach, job, call)
         log.info("job %s: %s done: %s", job_id, name, answer)
         return answer
     except SlimreelError as error:
         log.warning("job %s: %s: %s: %s", job_id, name, type(error).__name__, error)
         raise as_flow_sees_it(error) from error
-    except Exception:
+    except Exception as error:
         log.exception("job %s: %s failed", job_id, name)
+        from chalicelib.adapters import aws_errors
+
+        if aws_errors.passes(error):
+            # Flows try again for minutes what is Temporary, and for seconds what is not.
+            raise Temporary(aws_errors.in_words(error)) from error
         raise
 
 

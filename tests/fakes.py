@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from chalicelib.adapters.drive_errors import (
     FileGone,
     PageTokenInvalid,
 )
-from chalicelib.adapters.records import Below
+from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.secrets import SecretMissing
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
@@ -222,6 +222,8 @@ def _holds(value: Any, wanted: Any) -> bool:
         return value in [_stored(option) for option in wanted]
     if isinstance(wanted, Below):
         return value is None or value < wanted.value
+    if isinstance(wanted, Outside):
+        return value is None or value < wanted.low or value > wanted.high
     return bool(value == _stored(wanted))
 
 
@@ -632,6 +634,8 @@ class World:
     topic: Topic = field(default_factory=Topic)
     airtable: Airtable = field(default_factory=Airtable)
     environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
+    #: What the processes' clocks show.
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
         self.services = self.new_process()
@@ -652,6 +656,7 @@ class World:
             setattr(made, name, Perilous(name, getattr(self, name), self.peril))
         made.secrets = Secrets(**{"link-key": "key"})
         made.ffmpeg = None
+        made.now = lambda: self.now()
         return made
 
     def job(self, job_id: str) -> Job:

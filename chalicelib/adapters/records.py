@@ -197,6 +197,11 @@ class _Expression:
         elif isinstance(wanted, Below):
             key, value = self._name(name), self._value(wanted.value)
             self._conditions.append(f"(attribute_not_exists({key}) OR {key} < {value})")
+        elif isinstance(wanted, Outside):
+            key, low, high = self._name(name), self._value(wanted.low), self._value(wanted.high)
+            self._conditions.append(
+                f"(attribute_not_exists({key}) OR {key} < {low} OR {key} > {high})"
+            )
         else:
             self._conditions.append(f"{self._name(name)} = {self._value(to_plain(wanted))}")
 
@@ -231,6 +236,13 @@ class Below:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class Outside:
+    """A condition: the field is not set, or smaller than `low`, or greater than `high`."""
+
+    def __init__(self, low: Any, high: Any) -> None:
+        self.low, self.high = low, high
 
 
 def _job_key(job_id: str) -> dict[str, str]:

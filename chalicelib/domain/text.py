@@ -12,12 +12,8 @@ _NO_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def now_iso() -> str:
-    """The time in UTC as every record has it, for example `2026-05-04T09:30:00.250Z`."""
-    return iso(datetime.now(UTC))
-
-
 def iso(moment: datetime) -> str:
+    """UTC as every record has it, for example `2026-05-04T09:30:00.250Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -26,7 +22,8 @@ def parse_iso(text: str) -> datetime:
 
 
 def seconds_between(start: str, end: str) -> float:
-    return (parse_iso(end) - parse_iso(start)).total_seconds()
+    """0 where a clock was set back in between."""
+    return max(0.0, (parse_iso(end) - parse_iso(start)).total_seconds())
 
 
 def human_size(size_bytes: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.adapters.drive_errors import ChannelIdTaken, DriveError
 from chalicelib.domain.text import iso, parse_iso
@@ -29,7 +29,7 @@ OVERLAP = timedelta(days=1)
 
 def renew(services: Services, now: datetime | None = None) -> bool:
     """Open a new channel when the current one ends soon. True when one was opened."""
-    now = now or datetime.now(UTC)
+    now = now or services.now()
     current = services.records.state(*CURRENT)
     if current and now < parse_iso(current["renew_at"]):
         return False

@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib.adapters.records import Below
 from chalicelib.domain import encoder_errors
 from chalicelib.domain.job import Job, Outcome
-from chalicelib.domain.text import now_iso
+from chalicelib.domain.text import iso
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
 
@@ -40,7 +40,7 @@ def finish(services: Services, job: Job, outcome: Outcome) -> None:
     changes: dict[str, Any] = {
         "outcome": outcome,
         "encode_percent": 100,
-        "updated_at": now_iso(),
+        "updated_at": iso(services.now()),
     }
     if outcome.error_code in encoder_errors.NO_DECODER:
         changes["verdict"] = Verdict(

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.domain.errors import JobClosed
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.text import now_iso
+from chalicelib.domain.text import iso
 from chalicelib.services import Services
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def write(
     """
     conditions = {"run": job.run, **(only_if or {})}
     changed = services.records.update(
-        job.job_id, {"updated_at": now_iso(), **changes}, only_if=conditions, row=row
+        job.job_id, {"updated_at": iso(services.now()), **changes}, only_if=conditions, row=row
     )
     if changed is None:
         raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to change.")
@@ -47,7 +47,7 @@ def close(services: Services, job: Job, status: Status, **changes: Any) -> Job:
     Raises:
         JobClosed: it has ended in another way meanwhile, or a newer run owns it.
     """
-    completed_at = now_iso()
+    completed_at = iso(services.now())
     try:
         return write(
             services,

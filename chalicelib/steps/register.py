@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain.job import Job
-from chalicelib.domain.text import now_iso
+from chalicelib.domain.text import iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
@@ -13,7 +13,7 @@ from chalicelib.steps.notify import notify
 
 
 def register(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
-    started = job.started_at or now_iso()
+    started = job.started_at or iso(services.now())
     job = ledger.write(services, job, started_at=started, execution_started=True)
     notify(services, job)
     return {}

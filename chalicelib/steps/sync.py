@@ -9,19 +9,19 @@ that a repeat is the same drop.
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from chalicelib.adapters.drive_errors import PageTokenInvalid
-from chalicelib.adapters.records import Below
+from chalicelib.adapters.records import Outside
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
 from chalicelib.domain.drive import Candidate, DriveFile, candidate
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.text import iso, now_iso
+from chalicelib.domain.text import iso
 from chalicelib.domain.workflow import Workflow
 from chalicelib.services import Services
 from chalicelib.steps.ledger import tell_row_writer
@@ -50,10 +50,12 @@ def sync(services: Services) -> None:
 
 def _taken(services: Services, owner: str) -> dict[str, Any] | None:
     """The state once we hold the lease; None when somebody else does."""
+    now_s = services.now().timestamp()
+    # One that lasts longer than any lease does was taken by a clock far ahead of ours.
     taken = services.records.save_state(
         *STATE,
-        {"lease_until": time.time() + LEASE_S, "owner": owner},
-        only_if={"lease_until": Below(time.time())},
+        {"lease_until": now_s + LEASE_S, "owner": owner},
+        only_if={"lease_until": Outside(now_s, now_s + 2 * LEASE_S)},
     )
     if taken is not None:
         return taken
@@ -81,7 +83,8 @@ class _Reading:
 
     def reached(self, token: str) -> None:
         """Raises: _LeaseLost."""
-        fresh: dict[str, object] = {"lease_until": time.time() + LEASE_S}
+        until = self.services.now().timestamp() + LEASE_S
+        fresh: dict[str, object] = {"lease_until": until}
         if not self.failures:
             fresh["page_token"] = token
         if not self.services.records.save_state(*STATE, fresh, only_if={"owner": self.owner}):
@@ -158,7 +161,7 @@ def _start_jobs_of(services: Services, file: DriveFile) -> None:
 def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:
     """The job of this version in this workflow, its execution started. Safe to repeat."""
     assert workflow.drive_folder is not None
-    job = new_job(workflow.name, workflow.drive_folder, found)
+    job = new_job(workflow.name, workflow.drive_folder, found, services.now())
     if services.records.create(job):
         tell_row_writer(services, job)
     else:
@@ -179,9 +182,9 @@ def start_execution(services: Services, job: Job) -> None:
     )
 
 
-def new_job(workflow_name: str, folder_id: str, found: Candidate) -> Job:
+def new_job(workflow_name: str, folder_id: str, found: Candidate, now: datetime) -> Job:
     """The record of a job that nobody has worked on yet."""
-    file, now = found.file, now_iso()
+    file, at = found.file, iso(now)
     return Job(
         job_id=keys.job_id(workflow_name, file.file_id, found.version_key),
         workflow=workflow_name,
@@ -197,7 +200,7 @@ def new_job(workflow_name: str, folder_id: str, found: Candidate) -> Job:
         uploader=file.uploader,
         source_url=file.web_view_url,
         uploaded_at=iso(file.created_at) if file.created_at else None,
-        created_at=now,
-        updated_at=now,
+        created_at=at,
+        updated_at=at,
         row_version=1,
     )

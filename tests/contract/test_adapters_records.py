@@ -12,7 +12,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from chalicelib.adapters.records import Below
+from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.records import Records as DynamoRecords
 from chalicelib.domain.job import Fetched, Job, Moment, Outcome, Restored, Status
 from chalicelib.domain.verdict import Decision, Verdict
@@ -149,6 +149,10 @@ def test_what_the_row_does_not_show_leaves_its_version(records) -> None:
         ({"encode_percent": Below(50)}, True),
         ({"encode_percent": Below(40)}, False),
         ({"result_size_bytes": Below(1)}, True),
+        ({"encode_percent": Outside(40, 40)}, False),
+        ({"encode_percent": Outside(41, 60)}, True),
+        ({"encode_percent": Outside(20, 39)}, True),
+        ({"result_size_bytes": Outside(20, 30)}, True),
     ],
 )
 def test_a_condition_decides(records, condition: dict[str, Any], holds: bool) -> None:
@@ -264,11 +268,13 @@ def test_states_are_merged_and_counted(records) -> None:
 def test_a_lease_is_taken_by_one(records) -> None:
     now = 1_800_000_000.123456
     taken = {"lease_until": now + 240, "owner": "first"}
-    assert records.save_state(*PLACE, taken, only_if={"lease_until": Below(now)})
+    assert records.save_state(*PLACE, taken, only_if={"lease_until": Outside(now, now + 480)})
     theirs = {"lease_until": now + 240, "owner": "second"}
-    assert records.save_state(*PLACE, theirs, only_if={"lease_until": Below(now)}) is None
+    free = {"lease_until": Outside(now, now + 480)}
+    assert records.save_state(*PLACE, theirs, only_if=free) is None
     assert records.state(*PLACE)["owner"] == "first"
-    assert records.save_state(*PLACE, theirs, only_if={"lease_until": Below(now + 241)})
+    later = {"lease_until": Outside(now + 241, now + 721)}
+    assert records.save_state(*PLACE, theirs, only_if=later)
     assert records.save_state(*PLACE, {"lease_until": 0}, only_if={"owner": "first"}) is None
     freed = records.save_state(*PLACE, {"lease_until": 0}, only_if={"owner": "second"})
     assert freed["lease_until"] == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -171,7 +171,7 @@ class Cloud:
 
 
 def reconcile_later(world: World) -> None:
-    reconcile(world.new_process(), now=datetime.now(UTC) + timedelta(hours=1))
+    reconcile(world.new_process())
 
 
 @dataclass
@@ -179,10 +179,14 @@ class Stage:
     """Plays a story once, from the beginning, in a new world."""
 
     monkeypatch: pytest.MonkeyPatch
-    clock: list[float] = field(default_factory=lambda: [1e6])
+    clock: datetime = datetime(2026, 5, 4, tzinfo=UTC)
+
+    def a_long_time_later(self) -> datetime:
+        self.clock += timedelta(seconds=1000)
+        return self.clock
 
     def play(self, story: Story, at: int | None = None) -> Cloud:
-        world = World()
+        world = World(now=self.a_long_time_later)
         triggers_services = world.services
         self.monkeypatch.setattr(triggers, "services", lambda: triggers_services)
         measured = list(story.measured)
@@ -209,11 +213,6 @@ class Stage:
 def stage(monkeypatch) -> Stage:
     stage = Stage(monkeypatch)
 
-    def a_long_time_later() -> float:
-        stage.clock[0] += 1000
-        return stage.clock[0]
-
-    monkeypatch.setattr(sync_step, "time", SimpleNamespace(time=a_long_time_later))
     flows = {"compress": a_workflow(drive_folder=INBOX)}
     monkeypatch.setattr(sync_step, "all_workflows", lambda: flows)
     monkeypatch.setattr(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.drive_errors import DriveUnavailable, PageTokenInvalid
-from chalicelib.adapters.records import Below
+from chalicelib.adapters.records import Outside
 from chalicelib.domain.job import Status
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps.sync import LEASE_S, STATE, sync
@@ -18,22 +20,20 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
-    def time(self) -> float:
-        return self.now
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(sync_step, "time", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
 def world(monkeypatch, clock) -> World:
     """A stage that has read the log before, with one workflow on the inbox."""
     use_workflows(monkeypatch, "compress")
-    world = World()
+    world = World(now=clock.time)
     sync(world.services)
     return world
 
@@ -66,7 +66,7 @@ def test_a_dropped_file_becomes_a_job_and_an_execution(world: World) -> None:
 
 def test_the_first_run_starts_nothing_old(monkeypatch, clock) -> None:
     use_workflows(monkeypatch, "compress")
-    world = World()
+    world = World(now=clock.time)
     world.drive.add("old.mp4", b"old")
     sync(world.services)
     assert world.flows.started == []
@@ -165,12 +165,25 @@ def test_a_reader_that_died_is_taken_over_when_its_lease_expires(world: World, c
     assert started(world) == ["a.mp4"]
 
 
+def test_a_lease_taken_by_a_clock_far_ahead_is_no_lease(world: World, clock) -> None:
+    world.drive.add("a.mp4", b"aa")
+    clock.now += 86_400
+    world.peril.calls.clear()
+    world.peril.at = 3  # it dies holding the lease
+    with pytest.raises(Killed):
+        sync(world.services)
+    world.peril.revive()
+    clock.now -= 86_400
+    sync(world.new_process())
+    assert started(world) == ["a.mp4"]
+
+
 def test_a_lease_whose_answer_was_lost_is_known_as_our_own(world: World, monkeypatch) -> None:
     """An AWS client repeats such a call by itself, and its condition no longer holds."""
     save = world.records.save_state
 
     def twice(*key: str, **options):
-        if isinstance((options.get("only_if") or {}).get("lease_until"), Below):
+        if isinstance((options.get("only_if") or {}).get("lease_until"), Outside):
             save(*key, **options)
         return save(*key, **options)
 
@@ -269,7 +282,7 @@ def test_a_crash_anywhere_repeats_work_and_doubles_nothing(monkeypatch, clock) -
     use_workflows(monkeypatch, "compress")
 
     def play(at: int | None) -> World:
-        world = World()
+        world = World(now=clock.time)
         sync(world.services)
         world.drive.page_size = 2
         for number in range(3):
