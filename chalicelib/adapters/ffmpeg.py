@@ -1,20 +1,17 @@
 """Run a static ffmpeg: no shell, no stdin, no surprises in protocols and formats, never for ever.
 
 Films are hostile input. The process gets its own group, which dies as a whole at the time limit,
-an empty environment (no credentials to read), a limit on its address space where the system has
-one, and may open nothing but files and HTTP, in formats that hold media rather than references to
-other files.
+and a bare environment (no credentials to read). Its memory and processor time are limited, and it
+cannot write one byte into a file. An input is opened by the protocol of its address and no other,
+and only in formats that hold media rather than references to other files.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
-import resource
-import signal
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -23,14 +20,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO
 
+from chalicelib.adapters import confine
 from chalicelib.domain.ffmpeg_output import parse_version
 
-#: Demuxers that read one file and never follow references (so no hls, concat, dash, image2).
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mxf,gxf,flv,asf,ogg,dv,rm,wtv,"
-    "ivf,nut"
-)
-PROTOCOLS = "file,http,https,tcp,tls"
+#: Demuxers that read one file and never follow references (so no hls, concat, dash, image2), of
+#: containers that MediaConvert reads.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mxf,gxf,flv,asf,ogg,dv"
+#: What an address needs, by how it begins; everything else is a path.
+PROTOCOLS = {"https://": "https,tls,tcp", "http://": "http,tcp"}
 
 _STDERR_TAIL_LINES = 40
 _STDOUT_LIMIT_BYTES = 8 * 2**20
@@ -81,7 +78,7 @@ class Ffmpeg:
     """One ffmpeg executable.
 
     Args:
-        path: the executable.
+        path: the executable; it is not looked for on PATH.
         ca_file: certificates to trust for HTTPS; by default those Python trusts. (A static build
             looks for them in one fixed place, which not every system has.)
         address_space_bytes: limit on one process, Linux only. Comparing two films of 8K with 16
@@ -106,8 +103,9 @@ class Ffmpeg:
 
     def reading(self, url: str, *options: str) -> list[str]:
         """Arguments that open `url` (or a path) as an input; `options` come before its `-i`."""
-        safe = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", FORMATS]
-        if url.startswith(("http://", "https://")):
+        protocols = next((PROTOCOLS[start] for start in PROTOCOLS if url.startswith(start)), "file")
+        safe = ["-protocol_whitelist", protocols, "-format_whitelist", FORMATS]
+        if protocols != "file":
             # A stalled read gives up after 30 s; a dropped connection is taken up where it broke.
             safe += ["-rw_timeout", "30000000", "-reconnect", "1"]
             safe += ["-reconnect_on_network_error", "1", "-reconnect_on_http_error", "429,5xx"]
@@ -134,17 +132,15 @@ class Ffmpeg:
         argv = (self._path, *arguments)
         begun = time.monotonic()
         try:
-            process = subprocess.Popen(
+            process = confine.start(
                 argv,
-                stdin=subprocess.DEVNULL,
+                limits=self._limits(timeout_s),
+                env=_ENVIRONMENT,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,
-                env=_ENVIRONMENT,
             )
         except OSError as error:
-            raise ToolFailed(_never_started(argv, error)) from error
-        self._limit(process.pid)
+            raise ToolFailed(_never_started(argv, str(error))) from error
         kept: list[str] = []
         tail: deque[str] = deque(maxlen=_STDERR_TAIL_LINES)
         readers = [
@@ -156,6 +152,8 @@ class Ffmpeg:
             reader.raise_failure()
         if timed_out:
             raise ToolTimedOut(argv, timeout_s)
+        if process.returncode == confine.NOT_STARTED:
+            raise ToolFailed(_never_started(argv, *tail))
         completed = Completed(
             argv=argv,
             exit_code=process.returncode,
@@ -167,12 +165,13 @@ class Ffmpeg:
             raise ToolFailed(completed)
         return completed
 
-    def _limit(self, process_id: int) -> None:
-        if self._address_space_bytes is None or sys.platform != "linux":
-            return
-        limits = (self._address_space_bytes, self._address_space_bytes)
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it may be done already
-            resource.prlimit(process_id, resource.RLIMIT_AS, limits)
+    def _limits(self, timeout_s: float) -> confine.Limits:
+        """Processor time only ends what outlives its group: no run has more of it than this."""
+        return confine.Limits(
+            cpu_s=math.ceil(timeout_s + _GRACE_S) * (os.cpu_count() or 1),
+            address_space_bytes=self._address_space_bytes,
+            file_bytes=0,
+        )
 
 
 class _Reader(threading.Thread):
@@ -209,18 +208,11 @@ def _wait(process: subprocess.Popen[bytes], readers: list[_Reader], timeout_s: f
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:
-        _kill_group(process)
+        confine.kill_group(process)
+        process.wait()
     for reader in readers:
         reader.join(_GRACE_S)
     return timed_out
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Whatever is left of the process and its children."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _trusted_certificates() -> str:
@@ -245,5 +237,5 @@ def _bounded(lines: list[str]) -> LineSink:
     return keep
 
 
-def _never_started(argv: tuple[str, ...], error: OSError) -> Completed:
-    return Completed(argv=argv, exit_code=-1, stdout="", stderr_tail=(str(error),), elapsed_s=0.0)
+def _never_started(argv: tuple[str, ...], *why: str) -> Completed:
+    return Completed(argv=argv, exit_code=-1, stdout="", stderr_tail=why, elapsed_s=0.0)
