@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slimreel.local import ACCOUNT_ID, REGION
-from slimreel.local.stack import access, flows, functions, messaging, storage, web
+from slimreel.local.stack import access, alarms, flows, functions, messaging, storage, web
 from slimreel.local.stack.errors import BadReference, NotCreated, StackError, Unsupported
 from slimreel.local.stack.kinds import Gateway, Kind, Made, Order, Site, arn
 from slimreel.local.stack.order import creation_order
@@ -29,6 +29,7 @@ KINDS: Mapping[str, Kind] = {
     **messaging.KINDS,
     **functions.KINDS,
     **access.KINDS,
+    **alarms.KINDS,
     **flows.KINDS,
     **web.KINDS,
 }
