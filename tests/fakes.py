@@ -355,6 +355,7 @@ class Drive(Failing):
         self.ranges: list[tuple[int, int]] = []  # every range that was asked for
         self.cuts: list[int] = []  # after how many bytes the next downloads break
         self.channels: dict[str, Channel] = {}
+        self.tokens: dict[str, str] = {}  # of the channels, by their ids
         self.stopped: list[str] = []
         self.ends_channels_early_by = timedelta()
         self._place = 0
@@ -434,7 +435,7 @@ class Drive(Failing):
             raise ChannelIdTaken("There is a channel of this id.", status=400)
         ends = expires_at - self.ends_channels_early_by
         channel = Channel(id=channel_id, resource_id=f"resource-{channel_id}", expires_at=ends)
-        self.channels[channel_id] = channel
+        self.channels[channel_id], self.tokens[channel_id] = channel, token
         return channel
 
     def stop_channel(self, *, channel_id: str, resource_id: str) -> None:
@@ -640,8 +641,9 @@ class World:
     def __post_init__(self) -> None:
         self.services = self.new_process()
 
-    def new_process(self) -> Services:
+    def new_process(self, peril: Peril | None = None) -> Services:
         """Services as a cold Lambda makes them, over the same outside world."""
+        peril = peril or self.peril
         made = Services(settings(self.environment))
         for name in (
             "records",
@@ -653,7 +655,7 @@ class World:
             "topic",
             "airtable",
         ):
-            setattr(made, name, Perilous(name, getattr(self, name), self.peril))
+            setattr(made, name, Perilous(name, getattr(self, name), peril))
         made.secrets = Secrets(**{"link-key": "key"})
         made.ffmpeg = None
         made.now = lambda: self.now()
