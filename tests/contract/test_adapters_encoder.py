@@ -139,7 +139,7 @@ def test_what_is_no_film_is_rejected_in_words(encoder: Encoder, name: str, sente
 @pytest.mark.parametrize(
     ("code", "status"), [("TooManyRequestsException", 429), ("InternalServerErrorException", 500)]
 )
-@pytest.mark.parametrize("operation", ["Probe", "CreateJob", "GetJob", "SearchJobs"])
+@pytest.mark.parametrize("operation", ["Probe", "CreateJob", "GetJob", "SearchJobs", "ListJobs"])
 def test_a_busy_mediaconvert_is_temporary(
     local, encoder: Encoder, operation: str, code: str, status: int
 ) -> None:
@@ -150,6 +150,7 @@ def test_a_busy_mediaconvert_is_temporary(
         "CreateJob": lambda: created(encoder, 1),
         "GetJob": lambda: encoder.get_job("1700000000000-abcdef"),
         "SearchJobs": lambda: encoder.find_job(source_url=SOURCE, job_id=JOB_ID, attempt=1),
+        "ListJobs": lambda: encoder.unfinished_jobs(),
     }[operation]
     with pytest.raises(Temporary, match="busy"):
         call()
@@ -159,6 +160,17 @@ def test_one_throttled_call_is_not_even_noticed(local, encoder: Encoder) -> None
     throttled = {"status": 429, "code": "TooManyRequestsException"}
     local.faults.add(Fault(service="mediaconvert", operation="Probe", **throttled))
     assert encoder.probe(SOURCE)
+
+
+def test_unfinished_jobs_are_known_without_asking_for_each(encoder: Encoder) -> None:
+    made = {created(encoder, attempt) for attempt in range(101, 126)}  # more than one page
+    seen = encoder.unfinished_jobs()
+    for encoder_job_id in made - seen:  # what is not among them has ended, at the latest by now
+        assert encoder.get_job(encoder_job_id)["Status"] in FATE
+    for encoder_job_id in made:
+        encoder.cancel_job(encoder_job_id)
+    while running := encoder.unfinished_jobs() & made:
+        ended(encoder, running.pop())
 
 
 def test_a_wrong_request_is_nothing_that_waiting_would_cure(encoder: Encoder) -> None:
