@@ -5,6 +5,7 @@ from .metadata import Entry, MovieMetadata, TrackMetadata
 from .parts import Copy, Upload, parts
 from .reading import read_metadata
 from .rewriting import Rewrite, rewrite_head
+from .samples import Pictures, Survey, pictures, survey
 
 __all__ = [
     "MOOV_LIMIT_BYTES",
@@ -12,11 +13,15 @@ __all__ = [
     "Entry",
     "MovieMetadata",
     "Mp4Error",
+    "Pictures",
     "Read",
     "Rewrite",
+    "Survey",
     "TrackMetadata",
     "Upload",
     "parts",
+    "pictures",
     "read_metadata",
     "rewrite_head",
+    "survey",
 ]

@@ -40,6 +40,9 @@ _STANDARD_NAME = re.compile(
     re.IGNORECASE,
 )
 _NAME_LIMIT = 255
+#: Kind of data of an item that is UTF-8 text.
+#: Source: "Well-known types" in the QuickTime File Format.
+TEXT_ITEM = b"\x00\x00\x00\x01"
 
 #: Macintosh language codes of QuickTime files, by their ISO 639-2/T code.
 #: Source: QuickTime File Format, "Language code values".
@@ -184,6 +187,17 @@ def listed(meta: Box) -> Iterator[tuple[Store, bytes, bytes]]:
             number = int.from_bytes(item.type, "big")
             if 1 <= number <= len(names):
                 yield "mdta", names[number - 1], bytes(item.payload)
+
+
+def itunes_text(moov: Box, key: bytes) -> str | None:
+    """The text under a key of a film's iTunes list; None where there is none."""
+    for meta in moov.every(b"udta", b"meta"):
+        for store, name, value in listed(meta):
+            if store == "itunes" and name == key:
+                for kind, data in split(value):
+                    if kind == b"data" and data[:4] == TEXT_ITEM:
+                        return data[8:].decode("utf-8", "replace")
+    return None
 
 
 def _itunes_key(item: Box) -> bytes:
