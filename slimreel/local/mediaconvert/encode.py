@@ -1,4 +1,5 @@
-"""Run one ffmpeg command: progress as it comes, stoppable, its last words kept."""
+"""Run one ffmpeg command on a stranger's film: limited, stoppable, its progress and last words
+known."""
 
 from __future__ import annotations
 
@@ -11,9 +12,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chalicelib.adapters import confine
 from slimreel.local.mediaconvert.errors import Stopped
 
 _TAIL_BYTES = 4096
+#: All that ffmpeg gets to see of ours.
+_ENVIRONMENT = {"AV_LOG_FORCE_NOCOLOR": "1"}
+#: Encoding 4K with preset slow and metrics took 3 GB, x265 and SVT-AV1 take more; reserved address
+#: space is a multiple of that.
+ADDRESS_SPACE_BYTES = 24 * 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What one run may take before it is ended.
+
+    Attributes:
+        wall_s: from start to end.
+        stall_s: without a frame or a moment of sound more than before.
+        file_bytes: size of any one file it writes.
+    """
+
+    wall_s: float = 1800.0
+    stall_s: float = 600.0
+    file_bytes: int = 4 * 2**30
+
+    @classmethod
+    def for_film(cls, *, duration_s: float, size_bytes: int) -> Allowance:
+        """Far more than any honest film needs: 300 times its length is 0.1 frames a second at
+        30, and an output four times the size of its source is worth nothing to anybody."""
+        return cls(wall_s=1800.0 + 300 * duration_s, file_bytes=max(4 * 2**30, 4 * size_bytes))
+
+
+class FfmpegTooSlow(Exception):
+    """ffmpeg was ended because it went on for too long, or no longer got any further."""
 
 
 class FfmpegFailed(Exception):
@@ -50,14 +82,14 @@ class Stop:
         with self._lock:
             self._pressed = True
             if self._process is not None:
-                _kill_group(self._process)
+                confine.kill_group(self._process)
 
     def guard(self, process: subprocess.Popen[str] | None) -> None:
         """Name the process that `press` must end."""
         with self._lock:
             self._process = process
             if self._pressed and process is not None:
-                _kill_group(process)
+                confine.kill_group(process)
 
 
 def run(
@@ -66,45 +98,92 @@ def run(
     work_dir: Path,
     stop: Stop,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    allowance: Allowance | None = None,
 ) -> tuple[float, str]:
     """Run to the end; returns wall seconds and the tail of ffmpeg's log.
 
     Raises:
         FfmpegFailed: non-zero exit.
+        FfmpegTooSlow: it took more time than it may.
         Stopped: `stop` was pressed.
     """
+    allowance = allowance or Allowance()
     if stop.pressed:
         raise Stopped
     started = time.monotonic()
     log = work_dir / "ffmpeg.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(
+        process = confine.start(
             argv,
+            limits=confine.Limits(
+                cpu_s=int(allowance.wall_s) * (os.cpu_count() or 1),
+                address_space_bytes=ADDRESS_SPACE_BYTES,
+                file_bytes=allowance.file_bytes,
+            ),
+            env=_ENVIRONMENT,
             cwd=work_dir,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            start_new_session=True,
         )
     (work_dir / "ffmpeg.pid").write_text(str(process.pid))
     stop.guard(process)
+    watchdog = _Watchdog(process, allowance)
     try:
-        _follow(process, on_progress)
+        _follow(process, watchdog, on_progress)
     finally:
-        _kill_group(process)  # only does something when following it failed
+        watchdog.close()
+        confine.kill_group(process)  # only does something when following it failed
         code = process.wait()
         stop.guard(None)
         (work_dir / "ffmpeg.pid").unlink(missing_ok=True)
     if stop.pressed:
         raise Stopped
+    if watchdog.bit:
+        raise FfmpegTooSlow(watchdog.bit)
     tail = _tail(log)
     if code != 0:
         raise FfmpegFailed(argv, code, tail)
     return time.monotonic() - started, tail
 
 
-def _follow(process: subprocess.Popen[str], on_progress: Callable[[Progress], None]) -> None:
+class _Watchdog:
+    """Ends a process that takes too long, or that gets no further. `bit` says why."""
+
+    def __init__(self, process: subprocess.Popen[str], allowance: Allowance) -> None:
+        self.bit = ""
+        self._process, self._allowance = process, allowance
+        self._started = self._moved = time.monotonic()
+        self._last: Progress | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="ffmpeg-watchdog", daemon=True)
+        self._thread.start()
+
+    def see(self, progress: Progress) -> None:
+        if progress != self._last:
+            self._last, self._moved = progress, time.monotonic()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self.bit:
+            now = time.monotonic()
+            if now - self._started >= self._allowance.wall_s:
+                self.bit = f"still running after {self._allowance.wall_s:.0f} s"
+            elif now - self._moved >= self._allowance.stall_s:
+                self.bit = f"no progress for {self._allowance.stall_s:.0f} s"
+            elif self._over.wait(min(1.0, self._allowance.stall_s)):
+                return
+        confine.kill_group(self._process)
+
+
+def _follow(
+    process: subprocess.Popen[str],
+    watchdog: _Watchdog,
+    on_progress: Callable[[Progress], None],
+) -> None:
     assert process.stdout is not None
     frames, seconds = 0, 0.0
     with process.stdout as lines:
@@ -115,13 +194,10 @@ def _follow(process: subprocess.Popen[str], on_progress: Callable[[Progress], No
             elif key == "out_time_us" and value.lstrip("-").isdigit():
                 seconds = int(value) / 1_000_000
             elif key == "progress":
-                on_progress(Progress(frames=frames, seconds=seconds))
+                progress = Progress(frames=frames, seconds=seconds)
+                watchdog.see(progress)
+                on_progress(progress)
     process.wait()
-
-
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        _kill(process.pid)
 
 
 def _kill(group: int) -> None:

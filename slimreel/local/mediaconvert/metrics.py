@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-import av
-
 from slimreel.local.mediaconvert import qvbr, render
 from slimreel.local.mediaconvert.video import VideoPlan
 
@@ -30,7 +28,7 @@ _VMAF_COLUMNS = {"VMAF": "vmaf", "MS_SSIM": "float_ms_ssim", "PSNR_HVS": "psnr_h
 _MAX_DB = 100.0
 
 
-def read(metric: str, folder: Path, video: VideoPlan, media: Path) -> list[float]:
+def read(metric: str, folder: Path, video: VideoPlan, shown_at: Sequence[int]) -> list[float]:
     """One value per output frame, in display order.
 
     SSIM and PSNR weigh all planes as ffmpeg does ("All", "psnr_avg"). Which planes the service
@@ -41,7 +39,7 @@ def read(metric: str, folder: Path, video: VideoPlan, media: Path) -> list[float
     if metric == "PSNR":
         return _lines(folder / render.PSNR_LOG, _PSNR)
     if metric == "QVBR":
-        return qvbr_scores(folder / render.VSTATS, video, media)
+        return qvbr_scores(folder / render.VSTATS, video, shown_at)
     with (folder / render.VMAF_LOG).open(newline="") as file:
         column = _VMAF_COLUMNS[metric]
         return [_finite(float(row[column])) for row in csv.DictReader(file)]
@@ -55,19 +53,16 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else _MAX_DB
 
 
-def qvbr_scores(vstats: Path, video: VideoPlan, media: Path) -> list[float]:
+def qvbr_scores(vstats: Path, video: VideoPlan, shown_at: Sequence[int]) -> list[float]:
     """Approximate QVBR scores from the quantizer of each frame.
 
     Quantizers swing with the frame type, so each frame is judged by the mean over the second
-    around it. ffmpeg logs packets in coding order; the file's timestamps put them in display
-    order.
+    around it. ffmpeg logs packets in coding order; their time stamps (`shown_at`) put them in
+    display order.
     """
     assert video.qvbr_level is not None
     coded = [float(value) for value in _VSTATS_Q.findall(vstats.read_text())]
-    with av.open(str(media)) as container:
-        stream = container.streams.video[0]
-        times = [p.pts for p in container.demux(stream) if p.pts is not None]
-    shown = [q for _, q in sorted(zip(times, coded, strict=False))]
+    shown = [q for _, q in sorted(zip(shown_at, coded, strict=False))]
     reach = max(1, round(video.rate / 2))
     smooth = [fmean(shown[max(0, n - reach) : n + reach + 1]) for n in range(len(shown))]
     aim = video.crf if video.crf is not None else qvbr.x264_crf(video.qvbr_level)

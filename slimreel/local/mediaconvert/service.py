@@ -17,8 +17,16 @@ from werkzeug import Request, Response
 
 from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.faults import Fault, Faults
-from slimreel.local.mediaconvert import model, naming, probe, queues, rules, supported, validate
-from slimreel.local.mediaconvert import source as sources
+from slimreel.local.mediaconvert import (
+    model,
+    naming,
+    probe,
+    queues,
+    reading,
+    rules,
+    supported,
+    validate,
+)
 from slimreel.local.mediaconvert.errors import (
     ApiError,
     BadRequest,
@@ -232,7 +240,7 @@ class MediaConvert:
         except KeyError as error:
             raise NotFound(f"Unable to open input file [{url}]: HeadObject failed") from error
         try:
-            found = sources.read(path, count_frames=False)
+            found = reading.read(path, count_frames=False)
         except Unreadable as error:
             if error.flaw is Flaw.NOT_MEDIA:
                 # The code for a file that is no media at all is not documented.

@@ -1,7 +1,8 @@
 """What is known about one input file: tracks, timing, colour, rotation, damage.
 
 PyAV reads it. Only real media demuxers may open a file: a playlist or an image sequence that
-calls itself .mp4 must not make ffmpeg open other files.
+calls itself .mp4 must not make ffmpeg open other files. Films of strangers are read through
+`reading`, which does the same in a process of its own.
 """
 
 from __future__ import annotations
@@ -98,6 +99,35 @@ class Source:
     audio: tuple[Audio, ...]
     data: tuple[int, ...]
     truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packets:
+    """What a finished output holds. `shown_at`: time stamps of its video packets, as stored."""
+
+    duration_s: float
+    video_bytes: int
+    shown_at: tuple[int, ...]
+
+
+def packets(path: Path) -> Packets:
+    """Count what was written.
+
+    Raises:
+        Unreadable: it is no film.
+    """
+    try:
+        with av.open(f"file:{path}", options=dict(_OPEN_OPTIONS)) as container:
+            duration_s = (container.duration or 0) / av.time_base
+            shown_at: list[int] = []
+            video_bytes = 0
+            for packet in container.demux(*container.streams.video[:1]):
+                video_bytes += packet.size
+                if packet.pts is not None:
+                    shown_at.append(packet.pts)
+    except (av.error.FFmpegError, EOFError) as error:
+        raise Unreadable(Flaw.CORRUPT, str(error)) from error
+    return Packets(duration_s=duration_s, video_bytes=video_bytes, shown_at=tuple(shown_at))
 
 
 def read(path: Path, *, count_frames: bool = True) -> Source:

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
 import imageio_ffmpeg
 
 from slimreel.local.mediaconvert import (
@@ -22,11 +21,11 @@ from slimreel.local.mediaconvert import (
     encode,
     metrics,
     naming,
+    reading,
     render,
     timecode,
     video,
 )
-from slimreel.local.mediaconvert import source as sources
 from slimreel.local.mediaconvert.errors import Flaw, JobError, Unreadable
 from slimreel.local.mediaconvert.job import Job
 from slimreel.local.mediaconvert.source import Source
@@ -101,7 +100,7 @@ def open_input(store: ObjectStore, url: str) -> Source:
         inner = "Can't read input stream: [Failed to read data: HeadObject failed]"
         raise JobError(1404, f"{lead}: [{inner}]") from error
     try:
-        return sources.read(path)
+        return reading.read(path)
     except Unreadable as error:
         code = 1010 if error.flaw is Flaw.NOT_MEDIA else 1075
         raise JobError(code, f"{lead}: [Failed probe/open: [{error.flaw.value}]]") from error
@@ -327,10 +326,20 @@ def _run(
     job: Job,
     on_progress: Callable[[encode.Progress], None],
 ) -> float:
+    source = output.rendering.source
+    allowance = encode.Allowance.for_film(
+        duration_s=source.duration_s, size_bytes=source.size_bytes
+    )
     try:
         seconds, _ = encode.run(
-            argv, work_dir=output.folder, stop=job.stop, on_progress=on_progress
+            argv,
+            work_dir=output.folder,
+            stop=job.stop,
+            on_progress=on_progress,
+            allowance=allowance,
         )
+    except encode.FfmpegTooSlow as failure:
+        raise JobError(1522, f"The job timed out. [{failure}]") from failure
     except encode.FfmpegFailed as failure:
         raise _explained(failure, output) from failure
     return seconds
@@ -348,21 +357,6 @@ def _explained(failure: encode.FfmpegFailed, output: _Output) -> JobError:
     return JobError(1999, f"Unknown transcoder error. [{evidence}]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    duration_s: float
-    video_bps: int
-
-
-def _inspect(path: Path) -> _Written:
-    with av.open(str(path)) as container:
-        duration_s = (container.duration or 0) / av.time_base
-        if not container.streams.video:
-            return _Written(duration_s=duration_s, video_bps=0)
-        size_bytes = sum(p.size for p in container.demux(container.streams.video[0]))
-    return _Written(duration_s=duration_s, video_bps=round(size_bytes * 8 / max(duration_s, 0.001)))
-
-
 def _store(outputs: list[_Output], store: ObjectStore, job: Job) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {"type": "FILE_GROUP", "outputDetails": []} for _ in job.settings["outputGroups"]
@@ -374,7 +368,7 @@ def _store(outputs: list[_Output], store: ObjectStore, job: Job) -> list[dict[st
 
 def _store_one(output: _Output, store: ObjectStore) -> dict[str, Any]:
     media = render.written_by(output.rendering, output.folder)
-    written = _inspect(media)
+    written = reading.packets(media)
     detail: dict[str, Any] = {
         "outputFilePaths": [output.url],
         "durationInMs": round(written.duration_s * 1000),
@@ -383,13 +377,13 @@ def _store_one(output: _Output, store: ObjectStore) -> dict[str, Any]:
     bucket, key = naming.split(output.url)
     if plan is not None:
         detail["videoDetails"] = {
-            "averageBitrate": written.video_bps,
+            "averageBitrate": round(written.video_bytes * 8 / max(written.duration_s, 0.001)),
             "widthInPx": plan.width,
             "heightInPx": plan.height,
-            **_quality(plan, output.folder, media),
+            **_quality(plan, output.folder, written.shown_at),
         }
         for metric in plan.metrics:
-            values = metrics.read(metric, output.folder, plan, media)
+            values = metrics.read(metric, output.folder, plan, written.shown_at)
             table = output.folder / f"{metric}.csv"
             table.write_text(metrics.as_csv(metric, values))
             name = f"{key.rpartition('.')[0]}_{metric}.csv"
@@ -399,11 +393,11 @@ def _store_one(output: _Output, store: ObjectStore) -> dict[str, Any]:
     return detail
 
 
-def _quality(plan: video.VideoPlan, folder: Path, media: Path) -> dict[str, Any]:
+def _quality(plan: video.VideoPlan, folder: Path, shown_at: Sequence[int]) -> dict[str, Any]:
     """The qvbr members of a QVBR output's event; approximations, see `metrics.qvbr_scores`."""
     if plan.qvbr_level is None:
         return {}
-    scores = metrics.qvbr_scores(folder / render.VSTATS, plan, media)
+    scores = metrics.qvbr_scores(folder / render.VSTATS, plan, shown_at)
     if not scores:
         return {}
     low, high = min(scores), max(scores)
