@@ -70,7 +70,7 @@ def renew_channel(event: CloudWatchEvent) -> None:
 
 @app.schedule(Rate(5, unit=Rate.MINUTES))
 def reconcile_jobs(event: CloudWatchEvent) -> None:
-    triggers.reconcile_jobs()
+    triggers.reconcile_jobs(event.to_dict())
 
 
 @app.schedule(Rate(10, unit=Rate.MINUTES))

@@ -20,7 +20,11 @@ WORKFLOWS = ROOT / "workflows"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Names, addresses and limits of this stage. The template sets every one of them."""
+    """Names, addresses and limits of this stage. The template sets every one of them.
+
+    Attributes:
+        reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
+    """
 
     stage: str
     jobs_table: str
@@ -39,6 +43,8 @@ class Settings:
     airtable_table: str
     secrets_prefix: str
     ffmpeg: str
+    reconcile_settle_s: float = 0.0
+    sync_lease_s: float = 0.0
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -63,6 +69,8 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         airtable_table=env.get("AIRTABLE_TABLE", ""),
         secrets_prefix=env.get("SECRETS_PREFIX", ""),
         ffmpeg=env.get("FFMPEG") or "/opt/bin/ffmpeg",
+        reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
+        sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
     )
 
 

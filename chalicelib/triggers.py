@@ -115,10 +115,12 @@ def renew_channel() -> None:
     renew(services())
 
 
-def reconcile_jobs() -> None:
+def reconcile_jobs(event: Mapping[str, Any]) -> None:
+    """A schedule's event is empty; one sent by hand may say `{"detail": {"settle_s": 0}}`."""
     from chalicelib.steps.reconcile import reconcile
 
-    reconcile(services())
+    settle_s = (event.get("detail") or {}).get("settle_s")
+    reconcile(services(), settle_s=None if settle_s is None else float(settle_s))
 
 
 def requeue_rows() -> None:

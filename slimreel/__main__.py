@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
     demo.set_defaults(run=_demo)
+    _add_up(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")
     actions = airtable.add_subparsers(title="actions", required=True, metavar="ACTION")
     setup = actions.add_parser(
@@ -63,6 +64,91 @@ def _parser() -> argparse.ArgumentParser:
     )
     setup.set_defaults(run=_airtable_setup)
     return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser(
+        "up",
+        help="keep it running on this machine: drop videos in, find smaller ones",
+        description="Run the stand-in cloud until Ctrl-C. Drop videos into the drive folder; "
+        "results appear in the compressed folder. Stopped or killed, it goes on where it was.",
+    )
+    up.add_argument(
+        "--drive", type=Path, default=Path("drive"), metavar="DIR", help="(default: ./drive)"
+    )
+    up.add_argument(
+        "--compressed",
+        type=Path,
+        default=Path("compressed"),
+        metavar="DIR",
+        help="(default: ./compressed)",
+    )
+    up.add_argument(
+        "--data-dir",
+        type=Path,
+        default=PROJECT_DIR / ".slimreel" / "up",
+        metavar="DIR",
+        help="where everything else is kept (default: .slimreel/up in the checkout)",
+    )
+    up.add_argument("--port", type=int, metavar="N", help="(default: that of last time)")
+    up.add_argument(
+        "--encoder-jobs", type=int, default=1, metavar="N", help="videos encoded at the same time"
+    )
+    tests = up.add_argument_group("for crash and load tests")
+    tests.add_argument(
+        "--ready-file", type=Path, metavar="FILE", help="written as JSON once everything answers"
+    )
+    tests.add_argument(
+        "--encoder",
+        choices=("ffmpeg", "stub"),
+        default="ffmpeg",
+        help="stub: hurried encodes, each done once per content",
+    )
+    tests.add_argument(
+        "--schedule-speed",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="run scheduled functions N times as often, once a second at most",
+    )
+    tests.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=_pair,
+        metavar="NAME=VALUE",
+        help="a parameter of the template, such as SyncLeaseS=5 or ReconcileSettleS=5; repeatable",
+    )
+    up.set_defaults(run=_up)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _up(options: argparse.Namespace, console: Console) -> int:
+    from slimreel.up import CannotStart, Options, up
+
+    wanted = Options(
+        data_dir=options.data_dir,
+        drive=options.drive,
+        compressed=options.compressed,
+        port=options.port,
+        ready_file=options.ready_file,
+        encoder=options.encoder,
+        encoder_jobs=options.encoder_jobs,
+        schedule_speed=options.schedule_speed,
+        parameters=dict(options.parameter),
+    )
+    try:
+        up(wanted, project_dir=PROJECT_DIR, console=console)
+    except CannotStart as problem:
+        console.print(str(problem), style="red", soft_wrap=True)
+        return 2
+    return 0
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:

@@ -46,12 +46,21 @@ def execution_ended(services: Services, detail: Mapping[str, Any]) -> None:
 _ERRORS = {"TIMED_OUT": "States.Timeout", "ABORTED": "Aborted"}
 
 
-def reconcile(services: Services, now: datetime | None = None) -> None:
-    """Bring every open job's record in line with what AWS says about it."""
+def reconcile(
+    services: Services, now: datetime | None = None, settle_s: float | None = None
+) -> None:
+    """Bring every open job's record in line with what AWS says about it.
+
+    Args:
+        settle_s: leave alone what was touched less than so many seconds ago; the stage's setting,
+            or `SETTLE_S`, where None. 0 is for when nothing else runs: after an outage, say.
+    """
+    if settle_s is None:
+        settle_s = services.settings.reconcile_settle_s or SETTLE_S
     now = now or services.now()
     for job in services.records.open_jobs():
         # A clock that was set back meanwhile makes it look as if written in the future.
-        if abs((now - parse_iso(job.updated_at)).total_seconds()) < SETTLE_S:
+        if abs((now - parse_iso(job.updated_at)).total_seconds()) < settle_s:
             continue
         try:
             _reconcile_job(services, job.job_id)

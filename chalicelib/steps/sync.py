@@ -50,18 +50,22 @@ def sync(services: Services) -> None:
 
 def _taken(services: Services, owner: str) -> dict[str, Any] | None:
     """The state once we hold the lease; None when somebody else does."""
-    now_s = services.now().timestamp()
+    now_s, lease_s = services.now().timestamp(), _lease_s(services)
     # One that lasts longer than any lease does was taken by a clock far ahead of ours.
     taken = services.records.save_state(
         *STATE,
-        {"lease_until": now_s + LEASE_S, "owner": owner},
-        only_if={"lease_until": Outside(now_s, now_s + 2 * LEASE_S)},
+        {"lease_until": now_s + lease_s, "owner": owner},
+        only_if={"lease_until": Outside(now_s, now_s + 2 * lease_s)},
     )
     if taken is not None:
         return taken
     # An AWS client repeats a call whose answer was lost, and then meets its own lease.
     state = services.records.state(*STATE)
     return state if state.get("owner") == owner else None
+
+
+def _lease_s(services: Services) -> float:
+    return services.settings.sync_lease_s or LEASE_S
 
 
 class _LeaseLost(Exception):
@@ -83,7 +87,7 @@ class _Reading:
 
     def reached(self, token: str) -> None:
         """Raises: _LeaseLost."""
-        until = self.services.now().timestamp() + LEASE_S
+        until = self.services.now().timestamp() + _lease_s(self.services)
         fresh: dict[str, object] = {"lease_until": until}
         if not self.failures:
             fresh["page_token"] = token

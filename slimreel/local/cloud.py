@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -17,12 +17,15 @@ from werkzeug.wrappers import Request, Response
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda import AwsLambda
 from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S
+from slimreel.local.control import PREFIX as CONTROL
+from slimreel.local.control import Control
 from slimreel.local.dispatch import Dispatcher
 from slimreel.local.dispatch.deliver import Deliver
 from slimreel.local.faults import Faults
 from slimreel.local.front import Front
 from slimreel.local.gateway import Gateway
 from slimreel.local.http_server import Server
+from slimreel.local.journal import Journal
 from slimreel.local.mail import Mailbox
 from slimreel.local.moto_app import Moto
 from slimreel.local.queues import Queues
@@ -40,8 +43,9 @@ _one_at_a_time = threading.Lock()  # moto keeps its state in module globals
 class Cloud:
     """Every stand-in on one port, for one data directory. A context manager.
 
-    Only one may run in a process. `data_dir` holds what lasts (`s3/`, `drive/`, `mail/`,
-    `airtable.sqlite`, `drive.sqlite`) and `logs/<function>.log`.
+    Only one may run in a process. `data_dir` holds what lasts (`s3/`, `mail/`, `mediaconvert/`,
+    `airtable.sqlite`, `drive.sqlite`, `moto.sqlite`) and `logs/<function>.log`. It may end at any
+    moment; the next one on the same directory goes on, with new executions and empty queues.
 
     Attributes:
         endpoint_url: where everything answers; what `AWS_ENDPOINT_URL` is set to.
@@ -62,6 +66,7 @@ class Cloud:
     dispatcher: Dispatcher
     gateway: Gateway
     mailbox: Mailbox
+    journal: Journal
 
     def __init__(
         self,
@@ -69,7 +74,10 @@ class Cloud:
         project_dir: Path,
         *,
         port: int = 0,
+        drive_root: Path | None = None,
+        encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
         encoder_concurrency: int = 1,
+        schedule_speed: float = 1.0,
         async_retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     ) -> None:
         """
@@ -77,16 +85,21 @@ class Cloud:
             data_dir: made when missing.
             project_dir: the checkout whose `app.py` the functions run.
             port: 0 takes any free one.
+            drive_root: the folder that is somebody's Drive; `drive/` in `data_dir` by default.
+            encoder: "stub" for load tests; see `slimreel.local.mediaconvert.stub`.
             encoder_concurrency: MediaConvert jobs encoded at the same time.
+            schedule_speed: how many times as often scheduled rules fire.
             async_retry_delays_s: pauses before Lambda tries an event again.
         """
-        self.faults = Faults()
         self.data_dir = data_dir.resolve()
+        self.faults = Faults(self.data_dir / "faults.jsonl")
         self.project_dir = project_dir.resolve()
-        self.drive_root = self.data_dir / "drive"
+        self.drive_root = (drive_root or self.data_dir / "drive").resolve()
         self.airtable_token = "patLocal0000000.0000000000000000000000000000000000000000"
         self._port = port
+        self._encoder: Literal["ffmpeg", "stub"] = encoder
         self._encoder_concurrency = encoder_concurrency
+        self._schedule_speed = schedule_speed
         self._async_retry_delays_s = async_retry_delays_s
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
@@ -162,6 +175,8 @@ class Cloud:
         defer(server.stop)
         self.endpoint_url = f"http://127.0.0.1:{server.port}"
         defer(self._close_clients)
+        self.journal = Journal(self.data_dir / "moto.sqlite", moto=self.moto, front=self.front)
+        defer(self.journal.close)
         queues = Queues(self.moto, self.front)
         defer(queues.close)
         self.mailbox = Mailbox(self.data_dir / "mail", endpoint_url=self.endpoint_url)
@@ -199,6 +214,7 @@ class Cloud:
             client=self.client,
             deliver=deliver,
             faults=self.faults,
+            schedule_speed=self._schedule_speed,
         )
 
     def _start_others(self) -> None:
@@ -220,9 +236,10 @@ class Cloud:
             work_dir=self.data_dir / "mediaconvert",
             faults=self.faults,
             concurrent_jobs=self._encoder_concurrency,
+            encoder=self._encoder,
         )
         self._closing.callback(self.mediaconvert.close)
-        self.drive_root.mkdir(exist_ok=True)
+        self.drive_root.mkdir(parents=True, exist_ok=True)
         self.drive = Drive(
             self.drive_root,
             self.data_dir / "drive.sqlite",
@@ -247,6 +264,7 @@ class Cloud:
         front.route_path("/mail", self.mailbox.handle)
         front.route_path("/api", self.gateway.handle)
         front.route_path("/unsubscribe.html", _unsubscribe)
+        front.route_path(CONTROL, Control(self.faults, lambda: self.requests).handle)
 
     def _quieten_interpreter(self) -> None:
         """moto logs each failing state as an error; failing is a state's good right."""

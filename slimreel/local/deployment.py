@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from chalicelib.adapters.drive import Drive
 from chalicelib.adapters.flows import Flows
 from chalicelib.adapters.records import Records
 from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
+from chalicelib.steps import sync
 from slimreel import airtable
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
@@ -45,6 +46,18 @@ class Deployment:
     inbox_folder_id: str
     inbox: Path
     base_id: str
+
+    def resume(self) -> None:
+        """Take up what an earlier process of the same data directory left unfinished.
+
+        Executions and queued messages died with it. Their jobs are started again, rows that are
+        behind and changes in Drive are looked for, and interrupted encodes begin anew.
+        """
+        # First, while nothing else runs: no job is waited for that somebody might be closing.
+        self.invoke("reconcile_jobs", {"settle_s": 0})
+        self.cloud.mediaconvert.resume()
+        for rule in ("sweep_drive", "requeue_rows"):
+            self.invoke(rule, wait=False)
 
     @property
     def logs_dir(self) -> Path:
@@ -82,14 +95,22 @@ class Deployment:
         rows = self.cloud.airtable.rows(self.base_id, TABLE_NAME)
         return [row for row in rows if row.get(KEY_FIELD) == job_id]
 
-    def invoke(self, function: str) -> None:
-        """Call a function that takes no input, as its schedule would.
+    def invoke(
+        self, function: str, detail: Mapping[str, object] | None = None, *, wait: bool = True
+    ) -> None:
+        """Call a function as its schedule would.
+
+        Args:
+            detail: the event's; a schedule's own is empty.
+            wait: for the end of it.
 
         Raises:
             RuntimeError: the function failed; the message holds what it said.
         """
         answer = self.cloud.client("lambda").invoke(
-            FunctionName=f"slimreel-{STAGE}-{function}", Payload=json.dumps(_scheduled_event())
+            FunctionName=f"slimreel-{STAGE}-{function}",
+            InvocationType="RequestResponse" if wait else "Event",
+            Payload=json.dumps({**_scheduled_event(), "detail": dict(detail or {})}),
         )
         if "FunctionError" in answer:
             raise RuntimeError(f"{function} failed: {answer['Payload'].read().decode()}")
@@ -111,12 +132,29 @@ def deployed(
             yield deployment
 
 
-def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
-    """Make the folder, the base, the secrets and every resource of the template."""
-    inbox = cloud.drive_root / INBOX
+def deploy(
+    cloud: Cloud,
+    project_dir: Path,
+    *,
+    inbox_name: str = INBOX,
+    parameters: Mapping[str, str] | None = None,
+) -> Deployment:
+    """Make the folder, the base, the secrets and every resource of the template.
+
+    Safe to repeat: what a data directory has already is found again and stays.
+
+    Args:
+        inbox_name: the folder of My Drive that starts the compress workflow; empty for My Drive
+            itself.
+        parameters: more of the template's parameters.
+
+    Raises:
+        StackError: the template cannot be applied, or has no such parameter.
+    """
+    inbox = cloud.drive_root / inbox_name
     inbox.mkdir(parents=True, exist_ok=True)
     cloud.drive.scan()
-    folder_id = cloud.drive.folder_id(INBOX)
+    folder_id = cloud.drive.folder_id(inbox_name) if inbox_name else cloud.drive.root_id
     base_id = cloud.airtable.create_base("Slimreel")
     airtable.setup(
         token=cloud.airtable_token,
@@ -137,6 +175,7 @@ def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
             "AirtableApiUrl": cloud.endpoint_url,
             "PublicUrl": cloud.endpoint_url + "/api",
             "FfmpegPath": imageio_ffmpeg.get_ffmpeg_exe(),
+            **(parameters or {}),
         },
         client=cloud.client,
         gateway=cloud.gateway,
@@ -148,21 +187,28 @@ def deploy(cloud: Cloud, project_dir: Path) -> Deployment:
         inbox=inbox,
         base_id=base_id,
     )
+    _free_lease(deployment)
     deployment.invoke("renew_channel")
     return deployment
 
 
 def _store_secrets(cloud: Cloud) -> None:
     ssm = cloud.client("ssm")
+    prefix = f"/slimreel/{STAGE}/"
     values = {
         "google-credentials": json.dumps(cloud.drive.credentials_json()),
         "airtable-token": cloud.airtable_token,
-        "link-key": secrets.token_urlsafe(32),
     }
+    link_key = prefix + "link-key"
+    if not ssm.get_parameters(Names=[link_key])["Parameters"]:
+        values["link-key"] = secrets.token_urlsafe(32)  # made once: links stay good
     for name, value in values.items():
-        ssm.put_parameter(
-            Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
-        )
+        ssm.put_parameter(Name=prefix + name, Value=value, Type="SecureString", Overwrite=True)
+
+
+def _free_lease(deployment: Deployment) -> None:
+    """Nobody reads the change log yet: a lease that is held was held by a process now gone."""
+    deployment.records.save_state(*sync.STATE, {"lease_until": 0})
 
 
 def _scheduled_event() -> dict[str, object]:

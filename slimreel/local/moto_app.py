@@ -58,7 +58,12 @@ class AwsCall:
 
 
 #: Sees a call that succeeded, before its answer leaves and before the service's next call.
+#: Raises NotKept where the call's effect cannot last; the caller then gets an error instead.
 Observer = Callable[[AwsCall, Response], None]
+
+
+class NotKept(Exception):
+    """What a call did could not be written to disk, and was undone. The message says why."""
 
 
 class Moto:
@@ -98,9 +103,13 @@ class Moto:
                 log.exception("moto failed in %s.%s", call.service, call.operation)
                 message = "moto failed; see the log of the front."
                 return error_like(call.environ, 500, "InternalFailure", message)
-            if response.status_code < 300:
-                for observer in self._observers[call.service]:
-                    observer(call, response)
+            try:
+                if response.status_code < 300:
+                    for observer in self._observers[call.service]:
+                        observer(call, response)
+            except NotKept as problem:
+                log.error("%s.%s was undone: %s", call.service, call.operation, problem)
+                return error_like(call.environ, 500, "InternalServerError", str(problem))
             return response
 
     def close(self) -> None:

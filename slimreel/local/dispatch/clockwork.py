@@ -6,17 +6,19 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from werkzeug.wrappers import Response
 
 from slimreel.local.aws_errors import json_error
 from slimreel.local.dispatch.events import complete, iso
 from slimreel.local.dispatch.rules import Envelope, Rule, Rules
-from slimreel.local.dispatch.schedule import BadSchedule, parse
+from slimreel.local.dispatch.schedule import BadSchedule, Rate, parse
 from slimreel.local.moto_app import AwsCall
 
 log = logging.getLogger("slimreel.local.events")
+
+_SHORTEST = timedelta(seconds=1)
 
 
 class Clockwork:
@@ -25,6 +27,7 @@ class Clockwork:
     Args:
         send: hands an event to all targets of a rule.
         now: the current time, UTC.
+        speed: how many times as often a rate() is due as it says, but once a second at most.
     """
 
     def __init__(
@@ -33,10 +36,12 @@ class Clockwork:
         send: Callable[[Rule, Envelope], None],
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        speed: float = 1.0,
     ) -> None:
         self._rules = rules
         self._send = send
         self._now = now
+        self._speed = speed
         self._changed = threading.Condition()
         self._generation = 0
         self._closed = False
@@ -86,13 +91,19 @@ class Clockwork:
         self._due = {key: due for key, due in self._due.items() if key in known}
         for key, rule in known.items():
             if key not in self._due:
-                self._due[key] = parse(key[1]).after(now)
+                self._due[key] = self._after(key[1], now)
             due = self._due[key]
             if due is not None and due <= now:
-                self._due[key] = parse(key[1]).after(now)
+                self._due[key] = self._after(key[1], now)
                 self._fire(rule, due)
         waiting = [due for due in self._due.values() if due is not None]
         return max(0.0, (min(waiting) - self._now()).total_seconds()) if waiting else None
+
+    def _after(self, expression: str, moment: datetime) -> datetime | None:
+        schedule = parse(expression)
+        if isinstance(schedule, Rate) and self._speed != 1:
+            return moment + max(schedule.every / self._speed, _SHORTEST)
+        return schedule.after(moment)
 
     def _fire(self, rule: Rule, due: datetime) -> None:
         event = complete(

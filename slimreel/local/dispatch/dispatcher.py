@@ -35,6 +35,7 @@ class Dispatcher:
         client: Callable[[str], Any],
         deliver: Deliver,
         faults: Faults,
+        schedule_speed: float = 1.0,
     ) -> None:
         self._moto = moto
         self._lambda = awslambda
@@ -48,7 +49,7 @@ class Dispatcher:
             background=self._background,
             faults=faults,
         )
-        self._clockwork = Clockwork(rules, self._bus.send)
+        self._clockwork = Clockwork(rules, self._bus.send, speed=schedule_speed)
         self._pollers: dict[str, Poller] = {}
         self._pollers_lock = threading.Lock()
         moto.observe("events", self._notice_rules)

@@ -123,6 +123,11 @@ class Drive:
 
     # What a person does in Drive
 
+    @property
+    def root_id(self) -> str:
+        """The id of My Drive itself, which calls may also name "root"."""
+        return self._library.root_id
+
     def folder_id(self, name: str) -> str:
         """Return the id of a folder in My Drive.
 

@@ -16,6 +16,7 @@ from slimreel.local.mediaconvert.errors import JobError, Stopped
 from slimreel.local.mediaconvert.job import Job
 from slimreel.local.mediaconvert.queues import Queues
 from slimreel.local.mediaconvert.source import Source
+from slimreel.local.mediaconvert.stub import Stub
 
 _log = logging.getLogger("slimreel.local.mediaconvert")
 
@@ -39,12 +40,13 @@ class Schedule:
         account_id: str,
         concurrent_jobs: int,
         clock: Callable[[], float],
+        stub: Stub | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self._store, self._emit, self._work_dir, self._faults = store, emit, work_dir, faults
         self._queues, self._region, self._account_id = queues, region, account_id
-        self._clock = clock
+        self._clock, self._stub = clock, stub
         self._closing = False
         self._jobs: dict[str, Job] = {}
         self._held: set[str] = set()  # left unfinished by an earlier process
@@ -149,6 +151,7 @@ class Schedule:
                 account_id=self._account_id,
                 folder=folder,
                 report=self._report(job),
+                stub=self._stub,
             )
             self._end(job, "COMPLETE", groups=groups)
         except JobError as error:

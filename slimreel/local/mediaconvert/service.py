@@ -11,22 +11,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from werkzeug import Request, Response
 
 from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.faults import Fault, Faults
-from slimreel.local.mediaconvert import (
-    model,
-    naming,
-    probe,
-    queues,
-    reading,
-    rules,
-    supported,
-    validate,
-)
+from slimreel.local.mediaconvert import model, naming, probe, queues, rules, supported, validate
+from slimreel.local.mediaconvert import source as sources
 from slimreel.local.mediaconvert.errors import (
     ApiError,
     BadRequest,
@@ -47,6 +39,7 @@ _log = logging.getLogger("slimreel.local.mediaconvert")
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/idempotency.html
 _TOKEN_S = 60.0
 _PAGE = 20
+from slimreel.local.mediaconvert.stub import Stub
 _Item = TypeVar("_Item")
 
 
@@ -66,6 +59,7 @@ class MediaConvert:
         *,
         store: ObjectStore,
         emit: Callable[[dict[str, Any]], None],
+        encoder: "stub" makes real outputs as fast as it can, for load tests; see `stub`.
         work_dir: Path,
         faults: Faults,
         region: str = REGION,
@@ -79,6 +73,7 @@ class MediaConvert:
         self._tags: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, tuple[float, Job]] = {}
         self._schedule = Schedule(
+        encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
             store=store,
             emit=emit,
             work_dir=work_dir,
@@ -96,6 +91,7 @@ class MediaConvert:
             "DeleteQueue": self._delete_queue,
             "DescribeEndpoints": self._describe_endpoints,
             "GetJob": self._get_job,
+            stub=Stub(work_dir / "stub") if encoder == "stub" else None,
             "GetQueue": self._get_queue,
             "ListJobs": self._list_jobs,
             "ListQueues": self._list_queues,
@@ -240,7 +236,7 @@ class MediaConvert:
         except KeyError as error:
             raise NotFound(f"Unable to open input file [{url}]: HeadObject failed") from error
         try:
-            found = reading.read(path, count_frames=False)
+            found = sources.read(path, count_frames=False)
         except Unreadable as error:
             if error.flaw is Flaw.NOT_MEDIA:
                 # The code for a file that is no media at all is not documented.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +29,7 @@ from slimreel.local.mediaconvert import (
 from slimreel.local.mediaconvert.errors import Flaw, JobError, Unreadable
 from slimreel.local.mediaconvert.job import Job
 from slimreel.local.mediaconvert.source import Source
+from slimreel.local.mediaconvert.stub import Stub
 
 _ROLE = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/\S+$")
 _CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime"}
@@ -64,9 +65,18 @@ class _Output:
 
 
 def perform(
-    job: Job, *, store: ObjectStore, account_id: str, folder: Path, report: Report
+    job: Job,
+    *,
+    store: ObjectStore,
+    account_id: str,
+    folder: Path,
+    report: Report,
+    stub: Stub | None = None,
 ) -> list[dict[str, Any]]:
     """Run a job to its end and return the `outputGroupDetails` of its COMPLETE event.
+
+    Args:
+        stub: hurries the encodes and spares those it knows.
 
     Raises:
         JobError: the job fails with a documented code.
@@ -80,9 +90,11 @@ def perform(
     for code, text in _remarks(source, url):
         report.warned(code, text)
     outputs = _plan(job, source, folder)
+    if stub is not None:
+        outputs = [replace(one, rendering=stub.hurried(one.rendering)) for one in outputs]
     _check_destinations(outputs, store, url)
     for number, output in enumerate(outputs):
-        _encode(job, output, number, len(outputs), report)
+        _encode(job, output, number, len(outputs), report, stub)
     report.progress("UPLOADING", 99, 0, 0)
     return _store(outputs, store, job)
 
@@ -298,10 +310,29 @@ def _check_destinations(outputs: list[_Output], store: ObjectStore, input_url: s
             )
 
 
-def _encode(job: Job, output: _Output, number: int, count: int, report: Report) -> None:
+def _encode(
+    job: Job, output: _Output, number: int, count: int, report: Report, stub: Stub | None
+) -> None:
     output.folder.mkdir(parents=True, exist_ok=True)
-    plan = output.rendering.video
     argvs = render.commands(imageio_ffmpeg.get_ffmpeg_exe(), output.rendering)
+    if stub is None:
+        _run_all(argvs, job, output, number, count, report)
+        return
+    key = stub.key(output.rendering, argvs)
+    if not stub.recall(key, output.folder):
+        _run_all(argvs, job, output, number, count, report)
+        stub.keep(key, output.folder)
+
+
+def _run_all(
+    argvs: Sequence[tuple[str, ...]],
+    job: Job,
+    output: _Output,
+    number: int,
+    count: int,
+    report: Report,
+) -> None:
+    plan = output.rendering.video
     frames_all = max(1.0, float(plan.rate) * output.rendering.duration_s) if plan else 0.0
     for step, argv in enumerate(argvs):
         before = (number + step / len(argvs)) / count
