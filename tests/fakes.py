@@ -24,6 +24,7 @@ from chalicelib.adapters.drive_errors import (
 )
 from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.secrets import SecretMissing
+from chalicelib.adapters.storage import Found, ObjectExists
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
@@ -146,11 +147,13 @@ class Records(Failing):
         item = self._change(key, changes, only_if or {}, {"row_version": 1} if row else {})
         return from_plain(Job, item) if item else None
 
-    def append_moment(self, job_id: str, step: str, at: str) -> None:
+    def append_moment(self, job_id: str, run: int, step: str, at: str) -> None:
         self._may_fail("append_moment")
-        item = self.items[f"job#{job_id}", "job"]
-        item["step"] = step
-        item["timeline"] = [*item.get("timeline", []), {"step": step, "at": at}]
+        item = self.items.get((f"job#{job_id}", "job"), {})
+        if item.get("run") == run:
+            item["step"] = step
+            moment = {"step": step, "at": at, "run": run}
+            item["timeline"] = [*item.get("timeline", []), moment]
 
     def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
         self._may_fail("mark_synced")
@@ -245,14 +248,19 @@ class Storage(Failing):
         self.names: dict[tuple[str, str], str] = {}
         self.uploads: dict[str, _Upload] = {}
         self.sent: list[int] = []  # the number of every part that was uploaded
+        self.reads: list[tuple[int, int]] = []  # start and length of every range
         self._uploads_made = 0
 
     def exists(self, bucket: str, key: str) -> bool:
         return self.size_or_none(bucket, key) is not None
 
     def size_or_none(self, bucket: str, key: str) -> int | None:
-        found = self.objects.get((bucket, key))
-        return None if found is None else len(found)
+        there = self.found(bucket, key)
+        return None if there is None else there.size_bytes
+
+    def found(self, bucket: str, key: str) -> Found | None:
+        body = self.objects.get((bucket, key))
+        return None if body is None else Found(size_bytes=len(body), etag=_etag(body))
 
     def size_bytes(self, bucket: str, key: str) -> int:
         if (bucket, key) not in self.objects:
@@ -264,8 +272,14 @@ class Storage(Failing):
             raise aws_error("NoSuchKey", "GetObject", 404)
         return self.objects[bucket, key]
 
-    def read_range(self, bucket: str, key: str, start: int, length: int) -> bytes:
+    def read_range(
+        self, bucket: str, key: str, start: int, length: int, *, etag: str | None = None
+    ) -> bytes:
+        self._may_fail("read_range")
+        self.reads.append((start, length))
         body = self.read(bucket, key)
+        if etag not in (None, _etag(body)):
+            raise aws_error("PreconditionFailed", "GetObject", 412)
         if start >= len(body) or length < 1:
             raise aws_error("InvalidRange", "GetObject", 416)
         return body[start : start + length]
@@ -274,10 +288,15 @@ class Storage(Failing):
         body = self.read(bucket, key)
         return iter([body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)])
 
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
+    def put(
+        self, bucket: str, key: str, body: bytes, *, content_type: str, replace: bool = True
+    ) -> str:
         self._may_fail("put")
+        if not replace and (bucket, key) in self.objects:
+            raise ObjectExists("PreconditionFailed")
         self.objects[bucket, key] = bytes(body)
         self.types[bucket, key] = content_type
+        return _etag(body)
 
     def put_json(self, bucket: str, key: str, value: Any) -> None:
         self.put(bucket, key, json.dumps(value).encode(), content_type="application/json")
@@ -298,14 +317,23 @@ class Storage(Failing):
         parts = self._upload(bucket, key, upload_id).parts
         return {number: (_etag(body), len(body)) for number, body in sorted(parts.items())}
 
-    def complete_upload(self, bucket: str, key: str, upload_id: str, parts: dict[int, str]) -> None:
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Mapping[int, str],
+        *,
+        replace: bool = True,
+    ) -> str:
         self._may_fail("complete_upload")
         upload = self._upload(bucket, key, upload_id)
         if not parts or any(_etag(upload.parts.get(n, b"?")) != etag for n, etag in parts.items()):
             raise aws_error("InvalidPart", "CompleteMultipartUpload")
         body = b"".join(upload.parts[number] for number in sorted(parts))
-        self.put(bucket, key, body, content_type=upload.content_type)
+        etag = self.put(bucket, key, body, content_type=upload.content_type, replace=replace)
         del self.uploads[upload_id]
+        return etag
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self._upload(bucket, key, upload_id)
@@ -496,12 +524,22 @@ class Encoder(Failing):
                 return job
         return None
 
+    def unfinished_jobs(self) -> set[str]:
+        self._may_fail("unfinished_jobs")
+        return {job["Id"] for job in self.jobs if job["Status"] in ("SUBMITTED", "PROGRESSING")}
+
     def get_job(self, encoder_job_id: str) -> dict[str, Any]:
         self._may_fail("get_job")
         found = [job for job in self.jobs if job["Id"] == encoder_job_id]
         if not found:
             raise aws_error("NotFoundException", "GetJob", 404)
         return found[0]
+
+    def cancel_job(self, encoder_job_id: str) -> None:
+        self._may_fail("cancel_job")
+        for job in self.jobs:
+            if job["Id"] == encoder_job_id and job["Status"] in ("SUBMITTED", "PROGRESSING"):
+                job["Status"] = "CANCELED"
 
     def end(self, encoder_job_id: str, status: str, **facts: Any) -> dict[str, Any]:
         """The job ends; returns the detail of the event that says so."""

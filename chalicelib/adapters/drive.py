@@ -36,15 +36,17 @@ class Drive:
         credentials_json: str,
         api_url: str,
         timeout_s: float = 60.0,
+        stall_s: float = 20.0,
         retry: Retry | None = None,
     ) -> None:
         """Args:
         credentials_json: a service account's key file, or a stored `authorized_user`.
         api_url: "https://www.googleapis.com/", or where a stand-in listens.
-        timeout_s: for connecting, and for each next byte.
+        timeout_s: for connecting, and for each next byte of an answer.
+        stall_s: for the same of a download, which can be taken up where it stopped.
         """
         self._clients = GoogleClients(credentials_json, api_url, timeout_s)
-        self._timeout_s = timeout_s
+        self._stall_s = min(stall_s, timeout_s)
         self._retry = retry or Retry()
 
     def close(self) -> None:
@@ -175,7 +177,7 @@ class Drive:
             DownloadCut: in the loop; go on from `start + received_bytes`.
         """
         return drive_download.open_range(
-            self._clients, self._retry, file_id, start, end_inclusive, self._timeout_s
+            self._clients, self._retry, file_id, start, end_inclusive, self._stall_s
         )
 
     def _list_page(self, folder_id: str, page_token: str | None) -> Any:

@@ -38,19 +38,19 @@ def open_range(
     """
     if not 0 <= start <= end_inclusive:
         raise ValueError(f"No such byte range: {start}-{end_inclusive}.")
-    response = retry.run(lambda: _open(clients, file_id, start, end_inclusive, timeout_s))
-    try:
-        yield _chunks(response, end_inclusive + 1 - start)
-    finally:
-        response.close()
+    with clients.session() as session:
+        url = f"{clients.base_url}files/{quote(file_id, safe='')}"
+        response = retry.run(lambda: _open(session, url, start, end_inclusive, timeout_s))
+        try:
+            yield _chunks(response, end_inclusive + 1 - start)
+        finally:
+            response.close()
 
 
-def _open(
-    clients: GoogleClients, file_id: str, start: int, end_inclusive: int, timeout_s: float
-) -> Any:
+def _open(session: Any, url: str, start: int, end_inclusive: int, timeout_s: float) -> Any:
     with translated():
-        response = clients.session().get(
-            f"{clients.base_url}files/{quote(file_id, safe='')}",
+        response = session.get(
+            url,
             params={"alt": "media", "supportsAllDrives": "true"},
             # A packed body would have another length than the range.
             headers={"Range": f"bytes={start}-{end_inclusive}", "Accept-Encoding": "identity"},
@@ -84,6 +84,8 @@ def _chunks(response: Any, wanted_bytes: int) -> Iterator[bytes]:
     try:
         with translated():
             for chunk in response.iter_content(CHUNK_BYTES):
+                if received_bytes + len(chunk) > wanted_bytes:
+                    raise DriveUnavailable("Google Drive sent more bytes than asked for.")
                 received_bytes += len(chunk)
                 yield chunk
     except DriveUnavailable as error:

@@ -1,4 +1,4 @@
-"""Google's clients, set up for us: credentials, connections of each thread, errors translated.
+"""Google's clients, set up for us: credentials, connections lent out, errors translated.
 
 Everything of Google is imported when first needed: every Lambda function loads this module,
 and few of them talk to Drive.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from chalicelib.adapters.drive_errors import CallRefused, DriveUnavailable, classify
@@ -20,7 +20,12 @@ _GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
 
 
 class GoogleClients:
-    """Google's clients for one Drive. httplib2 and requests sessions belong to one thread each."""
+    """Google's clients for one Drive.
+
+    httplib2 and requests connections may serve one thread at a time, so they are lent out and
+    given back. A warm Lambda function starts new threads for every copy; connections that
+    belonged to threads would pile up in it.
+    """
 
     def __init__(self, credentials_json: str, api_url: str, timeout_s: float) -> None:
         """Args:
@@ -32,14 +37,14 @@ class GoogleClients:
         self._credentials_json = credentials_json
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._mine = threading.local()
         self._shared: tuple[Any, Any] | None = None
-        self._open: list[Any] = []
+        self._sessions = _Lender(self._new_session)
+        self._https = _Lender(self._new_http)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        for one in self._open:
-            one.close()
+        """Close the connections that nobody has borrowed."""
+        self._sessions.close()
+        self._https.close()
 
     def execute(self, request: Callable[[Any], Any]) -> Any:
         """Build a request on the Drive service, send it once and return the answer.
@@ -49,26 +54,24 @@ class GoogleClients:
         """
         with translated():
             service, _ = self._service_and_credentials()
-            return request(service).execute(http=self._http(), num_retries=0)
+            with self._https.lent() as http:
+                return request(service).execute(http=http, num_retries=0)
 
-    def session(self) -> Any:
-        """Return this thread's `AuthorizedSession`, for bytes."""
+    def session(self) -> AbstractContextManager[Any]:
+        """Lend an `AuthorizedSession`, for bytes, until the block ends."""
+        return self._sessions.lent()
+
+    def _new_session(self) -> Any:
         from google.auth.transport.requests import AuthorizedSession
 
-        if not hasattr(self._mine, "session"):
-            _, credentials = self._service_and_credentials()
-            self._mine.session = AuthorizedSession(credentials, refresh_timeout=self._timeout_s)
-            self._open.append(self._mine.session)
-        return self._mine.session
+        _, credentials = self._service_and_credentials()
+        return AuthorizedSession(credentials, refresh_timeout=self._timeout_s)
 
-    def _http(self) -> Any:
-        if not hasattr(self._mine, "http"):
-            from google_auth_httplib2 import AuthorizedHttp
+    def _new_http(self) -> Any:
+        from google_auth_httplib2 import AuthorizedHttp
 
-            _, credentials = self._service_and_credentials()
-            self._mine.http = AuthorizedHttp(credentials, http=_plain_http(self._timeout_s))
-            self._open.append(self._mine.http)
-        return self._mine.http
+        _, credentials = self._service_and_credentials()
+        return AuthorizedHttp(credentials, http=_plain_http(self._timeout_s))
 
     def _service_and_credentials(self) -> tuple[Any, Any]:
         with self._lock:
@@ -86,6 +89,30 @@ class GoogleClients:
         document |= {"rootUrl": self._root_url, "baseUrl": self.base_url}
         document.pop("mtlsRootUrl", None)
         return build_from_document(document, http=_plain_http(self._timeout_s))
+
+
+class _Lender:
+    """Connections, each lent to one borrower at a time; made when none is idle."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._idle: list[Any] = []  # its append and pop are atomic
+
+    @contextmanager
+    def lent(self) -> Iterator[Any]:
+        try:
+            one = self._idle.pop()
+        except IndexError:
+            with translated():
+                one = self._make()
+        try:
+            yield one
+        finally:
+            self._idle.append(one)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 def make_credentials(info: dict[str, Any]) -> Any:

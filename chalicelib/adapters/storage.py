@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from botocore.exceptions import ClientError
 
 #: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 COPY_LIMIT_BYTES = 5 * 2**30
 COPY_PART_BYTES = 2**30
 #: S3 copies a part at some 100 MB/s; one at a time, a film of 100 GB would outlast an invocation.
 COPIES_AT_A_TIME = 8
+
+
+#: What S3 answers to a conditional write when there is an object already, or one just coming.
+#: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+_EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+class ObjectExists(Exception):
+    """A write that must not replace anything found an object of its key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An object. Its ETag changes with its content."""
+
+    size_bytes: int
+    etag: str
 
 
 class Storage:
@@ -25,15 +46,25 @@ class Storage:
         return self.size_or_none(bucket, key) is not None
 
     def size_or_none(self, bucket: str, key: str) -> int | None:
-        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
-        return int(found[0]["Size"]) if found and found[0]["Key"] == key else None
+        there = self.found(bucket, key)
+        return None if there is None else there.size_bytes
+
+    def found(self, bucket: str, key: str) -> Found | None:
+        listed = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+        if not listed or listed[0]["Key"] != key:
+            return None
+        return Found(size_bytes=int(listed[0]["Size"]), etag=str(listed[0]["ETag"]))
 
     def size_bytes(self, bucket: str, key: str) -> int:
         return int(self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
 
-    def read_range(self, bucket: str, key: str, start: int, length: int) -> bytes:
+    def read_range(
+        self, bucket: str, key: str, start: int, length: int, *, etag: str | None = None
+    ) -> bytes:
+        """Args: etag: read from an object that has this ETag, or fail with PreconditionFailed."""
         span = f"bytes={start}-{start + length - 1}"
-        body = self._s3.get_object(Bucket=bucket, Key=key, Range=span)["Body"]
+        condition = {} if etag is None else {"IfMatch": etag}
+        body = self._s3.get_object(Bucket=bucket, Key=key, Range=span, **condition)["Body"]
         return bytes(body.read())
 
     def read(self, bucket: str, key: str) -> bytes:
@@ -43,8 +74,25 @@ class Storage:
         body = self._s3.get_object(Bucket=bucket, Key=key)["Body"]
         yield from body.iter_chunks(chunk_bytes)
 
-    def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
-        self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes | bytearray,
+        *,
+        content_type: str,
+        replace: bool = True,
+    ) -> str:
+        """Returns the ETag.
+
+        Raises:
+            ObjectExists: there is an object already, and it is not to be replaced.
+        """
+        with _translated():
+            answer = self._s3.put_object(
+                Bucket=bucket, Key=key, Body=body, ContentType=content_type, **_unless(replace)
+            )
+        return str(answer["ETag"])
 
     def put_json(self, bucket: str, key: str, value: Any) -> None:
         self.put(bucket, key, json.dumps(value).encode(), content_type="application/json")
@@ -55,7 +103,9 @@ class Storage:
         )
         return str(answer["UploadId"])
 
-    def upload_part(self, bucket: str, key: str, upload_id: str, number: int, body: bytes) -> str:
+    def upload_part(
+        self, bucket: str, key: str, upload_id: str, number: int, body: bytes | bytearray
+    ) -> str:
         answer = self._s3.upload_part(
             Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
         )
@@ -97,12 +147,33 @@ class Storage:
             for part in page.get("Parts", [])
         }
 
-    def complete_upload(self, bucket: str, key: str, upload_id: str, parts: dict[int, str]) -> None:
-        """Args: parts: part number to ETag."""
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Mapping[int, str],
+        *,
+        replace: bool = True,
+    ) -> str:
+        """Make the object of its parts; its ETag.
+
+        Args:
+            parts: part number to ETag.
+
+        Raises:
+            ObjectExists: there is an object already, and it is not to be replaced.
+        """
         listed = [{"PartNumber": n, "ETag": etag} for n, etag in sorted(parts.items())]
-        self._s3.complete_multipart_upload(
-            Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed}
-        )
+        with _translated():
+            answer = self._s3.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": listed},
+                **_unless(replace),
+            )
+        return str(answer["ETag"])
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self._s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
@@ -169,6 +240,20 @@ class Storage:
         return str(
             self._s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_s)
         )
+
+
+def _unless(replace: bool) -> dict[str, str]:
+    return {} if replace else {"IfNoneMatch": "*"}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _EXISTS:
+            raise ObjectExists(error.response["Error"]["Code"]) from error
+        raise
 
 
 def copy_ranges(size_bytes: int) -> list[tuple[int, int]]:

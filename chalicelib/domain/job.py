@@ -34,11 +34,22 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """How far the copy from Drive has come."""
+    """How far the copy from Drive has come, and the check of it.
 
-    upload_id: str
-    part_size_bytes: int
+    Attributes:
+        upload_id: of the multipart upload; None while there is none.
+        hashed_bytes, md5_state: the MD5 over so many first bytes, to go on with.
+        hashed_tag: names the bytes it was made of; see `chalicelib.fetching.hashing`.
+        wrong_copies: how many copies were not what Drive's checksum says.
+    """
+
+    upload_id: str | None = None
+    part_size_bytes: int = 0
     done_bytes: int = 0
+    hashed_bytes: int = 0
+    md5_state: str | None = None
+    hashed_tag: str | None = None
+    wrong_copies: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +83,45 @@ class Moment:
 
     step: str
     at: str
+    run: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person asked of a job.
+
+    Attributes:
+        action: "submit", "cancel" or "retry".
+        by: who, as far as the door they came through knows.
+        run: the run it stopped or began.
+        preset: the preset they chose; None where they left that to the workflow.
+    """
+
+    action: str
+    by: str
+    at: str
+    run: int
+    preset: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job record. Times are ISO 8601 in UTC; sizes are bytes; None means not known yet."""
+    """A job record. Times are ISO 8601 in UTC; sizes are bytes; None means not known yet.
+
+    Attributes:
+        revision_id: Drive's name of the upload that brought this content.
+        left_at: when the file was seen in the bin or elsewhere after the job had failed.
+        dropped_again_at: when it came back unchanged after that.
+        wanted_preset: a person's choice, in place of the workflow's preset.
+        requests: what people asked of the job, oldest first.
+        source_run: the run whose copy of the source is used; a retry of a failed run keeps it.
+        attempt: of encoding; it grows over all runs, so no event of an earlier one fits a later.
+        waiting: a sentence for people: what an open job waits for before it goes on.
+        reserved_for: the encode, counted over all runs, whose cost the day's budget holds already.
+        published_run: the run that published `published_key`.
+        litter: keys in the compressed bucket that are not the result: a copy that was begun and not
+            published, or a result that a later run's has replaced.
+    """
 
     job_id: str
     workflow: str
@@ -93,6 +138,12 @@ class Job:
     uploader: str | None = None
     source_url: str | None = None
     uploaded_at: str | None = None
+    revision_id: str | None = None
+    left_at: str | None = None
+    dropped_again_at: str | None = None
+    # what people want
+    wanted_preset: str | None = None
+    requests: tuple[Request, ...] = ()
     # the course of things
     created_at: str
     updated_at: str
@@ -102,12 +153,15 @@ class Job:
     step: str | None = None
     timeline: tuple[Moment, ...] = ()
     fetched: Fetched | None = None
+    source_run: int = 1
     source_key: str | None = None
     facts: MediaFacts | None = None
     attempt: int = 0
     first_attempt: int = 1
     encoder_faults: int = 0
     plan: Plan | None = None
+    waiting: str | None = None
+    reserved_for: int | None = None
     task_token: str | None = None
     encoder_job_id: str | None = None
     encode_percent: int | None = None
@@ -121,6 +175,8 @@ class Job:
     # the end
     published_key: str | None = None
     published_size_bytes: int | None = None
+    published_run: int | None = None
+    litter: tuple[str, ...] = ()
     cost_usd: float | None = None
     reason: str | None = None
     error: str | None = None

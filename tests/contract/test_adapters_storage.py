@@ -14,8 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import storage as storage_module
+from chalicelib.adapters.storage import ObjectExists, content_disposition, copy_ranges
 from chalicelib.adapters.storage import Storage as S3Storage
-from chalicelib.adapters.storage import content_disposition, copy_ranges
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.faults import Fault, Faults
 from slimreel.local.http_server import Server
@@ -120,9 +120,35 @@ def test_an_upload_in_parts(storage) -> None:
     assert {number: size for number, (_, size) in parts.items()} == {1: 5 * MIB, 2: 3}
     assert {number: etag for number, (etag, _) in parts.items()} == etags
     assert storage.size_or_none("temp", "k") is None
-    storage.complete_upload("temp", "k", upload, etags)
+    etag = storage.complete_upload("temp", "k", upload, etags)
+    assert storage.found("temp", "k").etag == etag
     assert storage.size_bytes("temp", "k") == 5 * MIB + 3
     assert storage.read_range("temp", "k", 5 * MIB, 3) == b"end"
+
+
+def test_what_is_not_to_be_replaced_is_not(storage) -> None:
+    put(storage)
+    there = storage.found("temp", "jobs/1/a")
+    assert there.size_bytes == 10
+    upload = storage.create_upload("temp", "jobs/1/a", content_type="video/mp4")
+    parts = {1: storage.upload_part("temp", "jobs/1/a", upload, 1, bytearray(b"other"))}
+    with pytest.raises(ObjectExists):
+        storage.complete_upload("temp", "jobs/1/a", upload, parts, replace=False)
+    with pytest.raises(ObjectExists):
+        storage.put("temp", "jobs/1/a", b"other", content_type="video/mp4", replace=False)
+    assert storage.found("temp", "jobs/1/a") == there
+    etag = storage.put("temp", "b", bytearray(b"new"), content_type="video/mp4", replace=False)
+    assert storage.found("temp", "b").etag == etag
+    assert storage.found("temp", "c") is None
+
+
+def test_a_range_of_one_object_is_not_read_from_its_successor(storage) -> None:
+    put(storage)
+    etag = storage.found("temp", "jobs/1/a").etag
+    assert storage.read_range("temp", "jobs/1/a", 2, 3, etag=etag) == b"234"
+    put(storage, body=b"other bytes")
+    with refused("PreconditionFailed"):
+        storage.read_range("temp", "jobs/1/a", 2, 3, etag=etag)
 
 
 def test_an_upload_that_is_over_is_not_known_any_more(storage) -> None:

@@ -34,6 +34,7 @@ from chalicelib.adapters.drive_errors import (
     RateLimited,
 )
 from chalicelib.adapters.drive_retry import Retry
+from chalicelib.fetching.download import fill
 from slimreel.local.faults import Fault
 from tests.contract.drive_server import Front, LocalDrive, Receiver, local_drive, serving
 
@@ -474,6 +475,55 @@ def test_many_threads_read_at_once(local: LocalDrive, drive: Drive) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert b"".join(pool.map(part, range(16))) == content
+
+
+def test_new_threads_use_the_connections_of_old_ones(
+    local: LocalDrive, drive: Drive, front: Front
+) -> None:
+    """A warm Lambda function starts new threads for every copy."""
+    file_id = local.drive.add_file(local.inbox, "a.mp4", b"0123456789")
+    callers: set[str] = set()
+
+    def answer(request: Request) -> Response:
+        callers.add(request.environ["REMOTE_PORT"])
+        return local.drive.handle(request)
+
+    front.answer = answer
+    for _ in range(6):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda n: read(drive, file_id, n, n), range(4)))
+            pool.submit(drive.get, file_id).result()
+    assert len(callers) <= 5  # two for bytes, two for calls, one for the token
+
+
+def test_a_download_that_stalls_is_gone_on_with(local: LocalDrive, front: Front) -> None:
+    content = bytes(range(256)) * 4096 * 3
+    released, ranges = threading.Event(), []
+
+    def stalling() -> Iterator[bytes]:
+        yield content[: 2 * MIB]
+        released.wait(5)
+
+    def answer(request: Request) -> Response:
+        if "/files/" not in request.path:
+            return local.drive.handle(request)
+        start = int(request.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        ranges.append(start)
+        headers = {
+            "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}",
+            "Content-Length": str(len(content) - start),
+        }
+        return Response(content[start:] if start else stalling(), 206, headers)
+
+    front.answer = answer
+    credentials = json.dumps(local.drive.credentials_json())
+    drive = Drive(credentials_json=credentials, api_url=front.url, stall_s=0.3)
+    buffer = bytearray(len(content))
+    assert fill(drive, "1x", 0, buffer, is_over=lambda: False)
+    released.set()
+    drive.close()
+    assert buffer == content
+    assert ranges[0] == 0 and ranges[1] >= MIB
 
 
 # Credentials

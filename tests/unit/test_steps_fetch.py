@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import threading
 import time
 from contextlib import contextmanager
@@ -9,25 +11,33 @@ from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
+from chalicelib.adapters import md5 as md5_module
 from chalicelib.adapters.drive_errors import DownloadCut, DownloadForbidden, FileChanged
+from chalicelib.adapters.md5 import Md5
 from chalicelib.domain.errors import JobClosed, Rejected, Temporary
-from chalicelib.domain.job import Job
-from chalicelib.steps import fetch as fetch_step
+from chalicelib.domain.job import Fetched, Job
+from chalicelib.fetching import checking, download, parts, upload
+from chalicelib.fetching.parts import MAX_PARTS, MOST_HELD, Parts, part_size_bytes
 from chalicelib.steps.call import StepCall
-from chalicelib.steps.fetch import MAX_PARTS, MIB, WINDOW, fetch, part_size_bytes
+from chalicelib.steps.fetch import WRONG_COPIES, fetch
 from tests.examples import JOB_ID, a_job
-from tests.fakes import TEMP, World, aws_error
+from tests.fakes import TEMP, Killed, World, aws_error
 
 PART = 10
+MIB = 2**20
 FILM = bytes(range(95))
 KEY = f"jobs/{JOB_ID}/source.mp4"
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch) -> None:
-    monkeypatch.setattr(fetch_step, "PART_BYTES", PART)
-    monkeypatch.setattr(fetch_step, "MIB", 1)
+    monkeypatch.setattr(parts, "PART_BYTES", PART)
+    monkeypatch.setattr(parts, "MIB", 1)
+    monkeypatch.setattr(checking, "READ_BYTES", 7)
+    monkeypatch.setattr(download, "PAUSE_S", 0.0)
 
 
 @pytest.fixture
@@ -83,10 +93,11 @@ def test_out_of_time_it_goes_on_where_it_stopped(world: World) -> None:
         rounds += 1
         assert rounds < 10
         assert (TEMP, KEY) not in world.storage.objects
-    assert rounds == 3
+    assert rounds == 4  # two parts each: the first look tells how long to wait for them
     assert world.storage.objects[TEMP, KEY] == FILM
     assert sorted(world.storage.sent) == list(range(1, 11))  # each part once
     assert len(world.drive.ranges) == 10
+    assert world.storage.reads == []  # hashed as it passed, in four invocations
 
 
 def test_a_crash_loses_no_part_that_is_stored(world: World) -> None:
@@ -102,7 +113,7 @@ def test_a_crash_loses_no_part_that_is_stored(world: World) -> None:
 def test_the_upload_was_completed_but_not_written_down(world: World) -> None:
     job = dropped(world)
     fetch(world.services, job, call())
-    gone = {"source_key": None, "fetched": fetch_step.Fetched(upload_id="x", part_size_bytes=PART)}
+    gone = {"source_key": None, "fetched": Fetched(upload_id="x", part_size_bytes=PART)}
     job = world.records.update(job.job_id, gone)
     world.drive.ranges.clear()
     assert fetch(world.services, job, call()) == {"done": True}
@@ -139,7 +150,7 @@ def test_a_connection_that_never_holds_is_tried_later(world: World) -> None:
     with pytest.raises(DownloadCut) as caught:
         fetch(world.services, job, call())
     assert isinstance(caught.value, Temporary)
-    assert len(world.drive.ranges) == fetch_step.TRIES
+    assert len(world.drive.ranges) == download.TRIES
 
 
 def test_bytes_that_are_not_the_files_are_copied_again(world: World) -> None:
@@ -153,7 +164,20 @@ def test_bytes_that_are_not_the_files_are_copied_again(world: World) -> None:
     assert world.storage.objects[TEMP, KEY] == FILM
 
 
-def test_a_copy_in_several_invocations_is_checked_as_a_whole(world: World) -> None:
+@pytest.mark.parametrize("length", [7, 95])  # in one put, in parts
+def test_bytes_that_never_are_the_files_are_not_copied_for_ever(world: World, length: int) -> None:
+    job = dropped(world, FILM[:length])
+    world.drive.contents["film"] = bytes(length)
+    for _ in range(WRONG_COPIES - 1):
+        with pytest.raises(Temporary):
+            fetch(world.services, world.job(job.job_id), call())
+    with pytest.raises(Rejected, match="checksum"):
+        fetch(world.services, world.job(job.job_id), call())
+    assert (TEMP, KEY) not in world.storage.objects
+    assert world.storage.uploads == {}
+
+
+def test_a_copy_of_which_an_invocation_died_is_checked_as_a_whole(world: World) -> None:
     job = dropped(world)
     assert not fetch(world.services, job, Budget(3))["done"]
     world.storage.uploads["upload-1"].parts[2] = b"a bad part"
@@ -161,6 +185,94 @@ def test_a_copy_in_several_invocations_is_checked_as_a_whole(world: World) -> No
         while not fetch(world.services, world.job(job.job_id), call())["done"]:
             pass
     assert (TEMP, KEY) not in world.storage.objects
+
+
+def test_a_part_that_was_stored_unhashed_is_read_from_s3_not_fetched(world: World) -> None:
+    """As after a kill: S3 has more than the record knows of."""
+    job = dropped(world)
+    assert not fetch(world.services, job, Budget(5))["done"]
+    world.storage.upload_part(TEMP, KEY, "upload-1", 5, FILM[40:50])
+    world.drive.ranges.clear()
+    assert fetch(world.services, world.job(job.job_id), call()) == {"done": True}
+    assert sorted(world.drive.ranges) == [(at, min(at + 9, 94)) for at in range(50, 95, 10)]
+    assert min(world.storage.reads) == (40, 7)  # what passed before is hashed already
+
+
+def test_the_check_goes_on_where_it_stopped(world: World) -> None:
+    job = dropped(world)
+    world.storage.put(TEMP, KEY, FILM, content_type="video/mp4")
+    rounds = 0
+    while not fetch(world.services, world.job(job.job_id), Budget(3))["done"]:
+        rounds += 1
+        assert rounds < 10
+    assert rounds > 2
+    assert sorted(world.storage.reads) == [(at, min(7, 95 - at)) for at in range(0, 95, 7)]
+    assert world.drive.ranges == []
+    assert world.job(job.job_id).source_key == KEY
+
+
+def test_what_was_hashed_of_one_object_counts_for_no_other(world: World) -> None:
+    job = dropped(world)
+    world.storage.put(TEMP, KEY, FILM, content_type="video/mp4")
+    assert not fetch(world.services, job, Budget(3))["done"]
+    world.storage.put(TEMP, KEY, bytes(50) + FILM[50:], content_type="video/mp4")
+    with pytest.raises(Temporary, match="differs"):
+        while not fetch(world.services, world.job(job.job_id), call())["done"]:
+            pass
+
+
+def test_an_object_replaced_while_it_is_read_is_checked_again(world: World) -> None:
+    job = dropped(world)
+    world.storage.put(TEMP, KEY, FILM, content_type="video/mp4")
+    world.storage.fail_next("read_range", aws_error("PreconditionFailed", status=412))
+    with pytest.raises(Temporary, match="checked again"):
+        fetch(world.services, job, call())
+    assert fetch(world.services, world.job(job.job_id), call()) == {"done": True}
+
+
+@pytest.mark.parametrize("length", [7, 95])
+def test_another_workers_copy_is_checked_and_not_replaced(world: World, length: int) -> None:
+    job, film = dropped(world, FILM[:length]), FILM[:length]
+    get, calls = world.drive.open_range, []
+
+    @contextmanager
+    def overtaken(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            world.storage.put(TEMP, KEY, bytes(length), content_type="video/mp4")
+        with get(*args) as chunks:
+            yield chunks
+
+    world.drive.open_range = overtaken
+    with pytest.raises(Temporary, match="differs"):  # theirs is wrong, and ours did not hide it
+        fetch(world.services, job, call())
+    assert fetch(world.services, world.job(job.job_id), call()) == {"done": True}
+    assert world.storage.objects[TEMP, KEY] == film
+
+
+def test_without_states_of_md5_a_long_check_fails_and_does_not_turn_in_circles(
+    world: World, monkeypatch
+) -> None:
+    monkeypatch.setattr(md5_module, "_restartable", lambda _: None)
+    job = dropped(world)
+    assert Md5().state() is None
+    while not fetch(world.services, world.job(job.job_id), Budget(3))["done"]:
+        if (TEMP, KEY) in world.storage.objects:
+            break
+    with pytest.raises(Rejected, match="rehashes"):
+        fetch(world.services, world.job(job.job_id), Budget(3))
+    assert fetch(world.services, world.job(job.job_id), call()) == {"done": True}
+
+
+def test_an_md5_goes_on_from_its_state() -> None:
+    half = Md5()
+    half.update(FILM[:33])
+    state = half.state()
+    whole = Md5(state)
+    whole.update(bytearray(FILM[33:]))
+    assert whole.hexdigest() == hashlib.md5(FILM).hexdigest()
+    with pytest.raises(ValueError):
+        Md5("no state")
 
 
 def test_without_an_md5_the_revision_names_the_version(world: World) -> None:
@@ -191,9 +303,10 @@ def test_what_became_of_the_source_is_said(world: World, facts, sentence: str, w
     else:
         complete = world.storage.complete_upload
 
-        def late(*args: object) -> None:
-            complete(*args)
+        def late(*args: object, **options: object) -> str:
+            etag = complete(*args, **options)
             world.drive.change("film", **facts)
+            return etag
 
         world.storage.complete_upload = late
     with pytest.raises(Rejected, match=sentence):
@@ -223,16 +336,16 @@ def test_drives_refusal_of_bytes_keeps_its_kind(world: World, error, kind: type)
 
 
 def test_progress_is_written_down(world: World, monkeypatch) -> None:
-    monkeypatch.setattr(fetch_step, "PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr(upload, "PROGRESS_EVERY_S", 0)
     job = dropped(world)
-    assert not fetch(world.services, job, Budget(4))["done"]
+    assert not fetch(world.services, job, Budget(5))["done"]
     fetched = world.job(job.job_id).fetched
     assert fetched is not None and fetched.done_bytes == 4 * PART
     assert world.queues.dirty == []  # progress of a copy is nothing for the row
 
 
 def test_a_newer_run_takes_the_copy_over(world: World, monkeypatch) -> None:
-    monkeypatch.setattr(fetch_step, "PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr(upload, "PROGRESS_EVERY_S", 0)
     job = dropped(world)
     world.records.update(job.job_id, {"run": 2})
     with pytest.raises(JobClosed):
@@ -240,8 +353,8 @@ def test_a_newer_run_takes_the_copy_over(world: World, monkeypatch) -> None:
     assert world.job(job.job_id).source_key is None
 
 
-def test_memory_does_not_grow_with_the_file(world: World, monkeypatch) -> None:
-    """However slow S3 is, no more parts are held than being sent, waiting and being read."""
+def test_memory_does_not_grow_with_the_file(world: World) -> None:
+    """However slow S3 is, only so many parts are held, being read, waiting or being sent."""
     job = dropped(world, content=bytes(40 * PART))
     held, most, lock = 0, 0, threading.Lock()
     open_range, upload_part = world.drive.open_range, world.storage.upload_part
@@ -258,21 +371,59 @@ def test_memory_does_not_grow_with_the_file(world: World, monkeypatch) -> None:
     def slow_upload(*args):
         nonlocal held
         time.sleep(0.01)
-        etag = upload_part(*args)
         with lock:
             held -= 1
-        return etag
+        return upload_part(*args)
 
     world.drive.open_range, world.storage.upload_part = counted_open, slow_upload
     assert fetch(world.services, job, call()) == {"done": True}
-    assert WINDOW < most <= 2 * WINDOW + 1
+    assert 1 < most <= MOST_HELD
 
 
 @pytest.mark.parametrize("size_bytes", [1, 16 * 2**20, 150 * 2**30, 5 * 2**40])
-def test_any_file_fits_in_ten_thousand_parts(monkeypatch, size_bytes: int) -> None:
-    monkeypatch.setattr(fetch_step, "PART_BYTES", 16 * MIB)
-    monkeypatch.setattr(fetch_step, "MIB", MIB)
-    part = part_size_bytes(size_bytes)
-    assert part % MIB == 0 and part >= 16 * MIB
-    assert -(-size_bytes // part) <= MAX_PARTS
-    assert part <= 5 * 2**30  # S3's limit for a part
+def test_any_file_fits_in_ten_thousand_parts_and_in_the_functions_memory(
+    monkeypatch, size_bytes: int
+) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 16 * MIB)
+    monkeypatch.setattr(parts, "MIB", MIB)
+    cut = Parts(size_bytes=size_bytes, part_bytes=part_size_bytes(size_bytes))
+    assert cut.part_bytes % MIB == 0 and cut.part_bytes >= 16 * MIB
+    assert cut.count <= MAX_PARTS
+    assert sum(cut.length(number) for number in range(1, cut.count + 1)) == size_bytes
+    assert cut.part_bytes <= 5 * 2**30  # S3's limit for a part
+    assert 1 <= cut.held <= MOST_HELD
+    assert cut.held * cut.part_bytes < 600 * MIB
+
+
+def test_a_download_that_takes_too_long_is_left_for_the_next_invocation(
+    world: World, monkeypatch
+) -> None:
+    """Drive trickles: bytes come, but so slowly that waiting for the part would outlast us."""
+    monkeypatch.setattr(upload, "GRACE_S", -1000.0)
+    job = dropped(world)
+    assert fetch(world.services, job, call()) == {"done": False}
+    assert world.storage.sent == []
+    monkeypatch.setattr(upload, "GRACE_S", 8.0)
+    assert fetch(world.services, world.job(job.job_id), call()) == {"done": True}
+
+
+@given(data=st.data())
+def test_killed_at_any_call_and_called_again_it_ends_with_the_file(data) -> None:
+    """Every finished part stays finished, whatever the order in which the parts arrive."""
+    world = World()
+    job = dropped(world, content=FILM[: data.draw(st.integers(1, 95), "length")])
+    film = world.drive.contents["film"]
+    for _ in range(data.draw(st.integers(0, 3), "kills")):
+        world.peril.calls.clear()
+        world.peril.at = data.draw(st.integers(1, 30), "at")
+        with contextlib.suppress(Killed):
+            budget = Budget(data.draw(st.integers(1, 12), "looks"))
+            fetch(world.services, world.job(job.job_id), budget)
+        world.peril.revive()
+    world.peril.at = None
+    have = {n for one in world.storage.uploads.values() for n in one.parts}
+    world.storage.sent.clear()
+    while not fetch(world.services, world.job(job.job_id), call())["done"]:
+        pass
+    assert world.storage.objects[TEMP, KEY] == film
+    assert not have.intersection(world.storage.sent)

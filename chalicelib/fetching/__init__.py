@@ -1,0 +1,1 @@
+"""Copying a source from Drive to S3 and making sure of its bytes, resumable at every point."""
