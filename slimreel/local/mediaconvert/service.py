@@ -17,8 +17,16 @@ from werkzeug import Request, Response
 
 from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.faults import Fault, Faults
-from slimreel.local.mediaconvert import model, naming, probe, queues, rules, supported, validate
-from slimreel.local.mediaconvert import source as sources
+from slimreel.local.mediaconvert import (
+    model,
+    naming,
+    probe,
+    queues,
+    reading,
+    rules,
+    supported,
+    validate,
+)
 from slimreel.local.mediaconvert.errors import (
     ApiError,
     BadRequest,
@@ -31,6 +39,7 @@ from slimreel.local.mediaconvert.errors import (
 )
 from slimreel.local.mediaconvert.job import Job, new_id
 from slimreel.local.mediaconvert.schedule import Schedule
+from slimreel.local.mediaconvert.stub import Stub
 from slimreel.local.mediaconvert.work import ObjectStore
 
 _log = logging.getLogger("slimreel.local.mediaconvert")
@@ -39,7 +48,6 @@ _log = logging.getLogger("slimreel.local.mediaconvert")
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/idempotency.html
 _TOKEN_S = 60.0
 _PAGE = 20
-from slimreel.local.mediaconvert.stub import Stub
 _Item = TypeVar("_Item")
 
 
@@ -51,6 +59,7 @@ class MediaConvert:
 
     Args:
         emit: gets every complete EventBridge event, from worker threads.
+        encoder: "stub" makes real outputs as fast as it can, for load tests; see `stub`.
         clock: epoch seconds; a test may bend time for tokens and status updates.
     """
 
@@ -59,12 +68,12 @@ class MediaConvert:
         *,
         store: ObjectStore,
         emit: Callable[[dict[str, Any]], None],
-        encoder: "stub" makes real outputs as fast as it can, for load tests; see `stub`.
         work_dir: Path,
         faults: Faults,
         region: str = REGION,
         account_id: str = ACCOUNT_ID,
         concurrent_jobs: int = 1,
+        encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._arn = f"arn:aws:mediaconvert:{region}:{account_id}:"
@@ -73,7 +82,6 @@ class MediaConvert:
         self._tags: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, tuple[float, Job]] = {}
         self._schedule = Schedule(
-        encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
             store=store,
             emit=emit,
             work_dir=work_dir,
@@ -83,6 +91,7 @@ class MediaConvert:
             account_id=account_id,
             concurrent_jobs=concurrent_jobs,
             clock=clock,
+            stub=Stub(work_dir / "stub") if encoder == "stub" else None,
         )
         self._operations: dict[str, Callable[[_Call], dict[str, Any]]] = {
             "CancelJob": self._cancel_job,
@@ -91,7 +100,6 @@ class MediaConvert:
             "DeleteQueue": self._delete_queue,
             "DescribeEndpoints": self._describe_endpoints,
             "GetJob": self._get_job,
-            stub=Stub(work_dir / "stub") if encoder == "stub" else None,
             "GetQueue": self._get_queue,
             "ListJobs": self._list_jobs,
             "ListQueues": self._list_queues,
@@ -236,7 +244,7 @@ class MediaConvert:
         except KeyError as error:
             raise NotFound(f"Unable to open input file [{url}]: HeadObject failed") from error
         try:
-            found = sources.read(path, count_frames=False)
+            found = reading.read(path, count_frames=False)
         except Unreadable as error:
             if error.flaw is Flaw.NOT_MEDIA:
                 # The code for a file that is no media at all is not documented.
