@@ -169,6 +169,7 @@ def ready_message(options: Options, deployment: Deployment, seconds: float) -> d
         "inbox": str(deployment.inbox),
         "inbox_folder_id": deployment.inbox_folder_id,
         "drive_credentials": cloud.drive.credentials_json(),
+        "drive_user_credentials": cloud.drive.user_credentials_json(),
         "airtable_base_id": deployment.base_id,
         "airtable_token": cloud.airtable_token,
         "fault_log": str(cloud.data_dir / "faults.jsonl"),
