@@ -1,0 +1,104 @@
+"""A copy of the project to run the stack from, with lines changed: waits in seconds, guards gone.
+
+The checkout itself stays as it is, and a change to it during a run does not reach the run. Every
+edit names the very text it replaces and fails where that is not there exactly as often as it says,
+so that no edit can quietly stop doing anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+#: What the stack and its functions are made of.
+_PARTS = ("app.py", "requirements.txt", ".chalice", "chalicelib", "slimreel", "workflows")
+
+
+class EditMissed(Exception):
+    """The text an edit replaces is not in the project (any more); the message says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One replacement in one file.
+
+    Attributes:
+        old, new: exact text, indentation included.
+        count: how often `old` is there; every one is replaced.
+    """
+
+    path: str
+    old: str
+    new: str
+    count: int = 1
+
+    def applied_to(self, text: str) -> str:
+        """
+        Raises:
+            EditMissed: `old` is there more or less often than `count` says.
+        """
+        found = text.count(self.old)
+        if found != self.count:
+            raise EditMissed(f"{self.path} holds {found} times, not {self.count}:\n{self.old}")
+        return text.replace(self.old, self.new)
+
+
+#: Minutes become seconds, so that a run meets every one of these waits for real. Leases and the
+#: like are parameters of the template; see `bench.crash.stack`.
+SECONDS = (
+    Edit(
+        path="chalicelib/steps/rows.py",
+        old="DEFAULT_PAUSE_S = 60.0\n",
+        new="DEFAULT_PAUSE_S = 1.0\n",
+    ),
+    Edit(
+        path="chalicelib/adapters/airtable.py",
+        old="OUTAGE_PAUSE_S = 10.0\n",
+        new="OUTAGE_PAUSE_S = 1.0\n",
+    ),
+    Edit(
+        path="chalicelib/steps/channel.py",
+        old="LIFE = timedelta(days=7)\n",
+        new="LIFE = timedelta(seconds=60)\n",
+    ),
+    Edit(
+        path="workflows/compress.asl.json",
+        old='"IntervalSeconds": 2,',
+        new='"IntervalSeconds": 1,',
+        count=22,
+    ),
+    Edit(
+        path="workflows/compress.asl.json",
+        old='"MaxDelaySeconds": 120,',
+        new='"MaxDelaySeconds": 4,',
+        count=11,
+    ),
+    Edit(
+        path="workflows/compress.asl.json",
+        old='"HeartbeatSeconds": 3600,',
+        new='"HeartbeatSeconds": 30,',
+    ),
+)
+
+
+def copy_project(target: Path, edits: Iterable[Edit], *, source: Path = PROJECT_DIR) -> Path:
+    """Copy what the stack runs from and change it.
+
+    Raises:
+        EditMissed.
+    """
+    for part in _PARTS:
+        if (source / part).is_dir():
+            shutil.copytree(
+                source / part, target / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / part, target / part)
+    for edit in edits:
+        path = target / edit.path
+        path.write_text(edit.applied_to(path.read_text()))
+    return target

@@ -1,0 +1,155 @@
+"""One run: lives and deaths of one stack, then quiet, then the invariant."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.crash.boundary import Boundary
+from bench.crash.invariant import Deaths, Findings, check
+from bench.crash.model import Model
+from bench.crash.people import People
+from bench.crash.plan import Kill, Life, Plan
+from bench.crash.stack import Ready, Stack, StackGone
+from bench.crash.world import World, told_of
+
+#: A boundary that was not come to in this time is given up; the stack is killed all the same.
+REACH_S = 25.0
+#: Schedules run so many times as often: the sweep every 3 s, reconcile every second.
+SCHEDULE_SPEED = 300.0
+#: Nothing may move for so long before it counts as quiet: longer than any schedule but the
+#: channel's takes to come round.
+QUIET_S = 4.0
+
+
+@dataclass
+class Outcome:
+    """
+    Attributes:
+        kills: how often the stack died at each boundary.
+        missed: kills whose call did not come in time; the stack was killed from outside instead.
+        strikes: every fault that struck, kills included, as the stack wrote them down.
+        quiet_after_s: what the last life took to come to rest.
+    """
+
+    plan: Plan
+    versions: int = 0
+    kills: Counter[Boundary] = field(default_factory=Counter)
+    missed: list[Kill] = field(default_factory=list)
+    strikes: list[dict[str, Any]] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    starts_s: list[float] = field(default_factory=list)
+    quiet_after_s: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings.violations
+
+
+class Run:
+    """
+    Args:
+        project: what the stack runs from; see `bench.crash.project`.
+        folder: for everything the run writes, made for it.
+        shelf: the clips.
+        quiet_limit_s: what still moves so long after the last life began is stuck.
+        say: hears one line about each life.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        project: Path,
+        folder: Path,
+        shelf: Path,
+        quiet_limit_s: float,
+        reach_s: float = REACH_S,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._quiet_limit_s = quiet_limit_s
+        self._reach_s = reach_s
+        self._say = say
+        self._model = Model(shelf)
+        self._people = People(self._model)
+        self._deaths = Deaths()
+        self._stack = Stack(project, folder / "data", schedule_speed=SCHEDULE_SPEED)
+        self._outcome = Outcome(plan=plan)
+
+    def play(self) -> Outcome:
+        begun = time.monotonic()
+        *violent, last = self._plan.lives
+        try:
+            for number, life in enumerate(violent, start=1):
+                self._live(number, life)
+            self._end(last)
+        finally:
+            self._stack.stop()
+        self._outcome.strikes = self._stack.strikes()
+        self._outcome.versions = len(self._model.versions)
+        self._outcome.seconds = time.monotonic() - begun
+        return self._outcome
+
+    def _start(self) -> Ready:
+        begun = time.monotonic()
+        ready = self._stack.start()
+        self._outcome.starts_s.append(time.monotonic() - begun)
+        return ready
+
+    def _live(self, number: int, life: Life) -> None:
+        ready = self._start()
+        begun = time.monotonic()
+        kill = life.kill
+        assert kill is not None
+        self._people.waiting.extend(life.acts)
+        try:
+            self._stack.add_faults(ready, (*life.faults, kill.boundary.kill(kill.nth)))
+            self._people.act(ready)
+        except StackGone:
+            pass  # what was not done waits for the next life
+        reached = self._stack.dies_within(self._reach_s)
+        died_at = time.time()
+        self._stack.kill()
+        if reached:
+            died_at = self._stack.strikes()[-1]["at"]
+            self._outcome.kills[kill.boundary] += 1
+        else:
+            self._outcome.missed.append(kill)
+        self._deaths.at.append(died_at)
+        self._deaths.told.append(told_of(self._stack.data_dir))
+        self._say(
+            f"life {number}: {kill}{'' if reached else ' (not reached)'} after "
+            f"{self._outcome.starts_s[-1]:.1f} + {time.monotonic() - begun:.1f} s"
+        )
+
+    def _end(self, last: Life) -> None:
+        """Peace: nothing fails any more, and everything must come to rest by itself."""
+        ready = self._start()
+        begun = time.monotonic()
+        self._people.waiting.extend(last.acts)
+        self._people.act(ready)
+        world = World(ready, self._stack.data_dir)
+        self._wait_for_quiet(world)
+        self._outcome.quiet_after_s = time.monotonic() - begun
+        self._say(f"quiet after {self._outcome.quiet_after_s:.0f} s")
+        self._outcome.findings = check(world, self._model, self._deaths, self._folder)
+
+    def _wait_for_quiet(self, world: World) -> None:
+        """Returns when nothing has moved for a while, or when it is too late for that."""
+        limit = time.monotonic() + self._quiet_limit_s
+        quiet_since: float | None = None
+        while time.monotonic() < limit:
+            if world.unrest():
+                quiet_since = None
+            else:
+                quiet_since = quiet_since or time.monotonic()
+                if time.monotonic() - quiet_since > QUIET_S:
+                    return
+            time.sleep(0.5)
