@@ -32,6 +32,8 @@ class Settings:
     compressed_bucket: str
     drive_queue_url: str
     rows_queue_url: str
+    drive_dead_letters_url: str
+    rows_dead_letters_url: str
     notice_topic_arn: str
     encoder_queue_arn: str
     encoder_role_arn: str
@@ -58,6 +60,8 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         compressed_bucket=env.get("COMPRESSED_BUCKET", ""),
         drive_queue_url=env.get("DRIVE_QUEUE_URL", ""),
         rows_queue_url=env.get("ROWS_QUEUE_URL", ""),
+        drive_dead_letters_url=env.get("DRIVE_DEAD_LETTERS_URL", ""),
+        rows_dead_letters_url=env.get("ROWS_DEAD_LETTERS_URL", ""),
         notice_topic_arn=env.get("NOTICE_TOPIC_ARN", ""),
         encoder_queue_arn=env.get("ENCODER_QUEUE_ARN", ""),
         encoder_role_arn=env.get("ENCODER_ROLE_ARN", ""),

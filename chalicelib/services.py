@@ -72,6 +72,8 @@ class Services:
             _client("sqs"),
             drive_queue_url=self.settings.drive_queue_url,
             rows_queue_url=self.settings.rows_queue_url,
+            drive_dead_letters_url=self.settings.drive_dead_letters_url,
+            rows_dead_letters_url=self.settings.rows_dead_letters_url,
         )
 
     @cached_property

@@ -44,7 +44,7 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
         job = _owned(reach, job_id, run_number, name)
         if job.step != name:
-            reach.records.append_moment(job_id, name, iso(reach.now()))
+            reach.records.append_moment(job_id, run_number, name, iso(reach.now()))
         answer = run(reach, job, call)
         log.info("job %s: %s done: %s", job_id, name, answer)
         return answer
@@ -82,13 +82,33 @@ def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the rows of these jobs up to date; those that could not be are tried again later."""
     from chalicelib.steps.rows import sync_rows
 
-    job_of = {r["messageId"]: json.loads(r["body"])["job_id"] for r in event["Records"]}
-    again = sync_rows(services(), sorted(set(job_of.values())))
-    retried = [r for r in event["Records"] if job_of[r["messageId"]] in again]
+    queues = services().queues
+    job_of: dict[str, str] = {}
+    attempts: dict[str, int] = {}
+    for record in event["Records"]:
+        job_id = _named_in(record["body"], "job_id")
+        if job_id is None:  # it would hold up every message behind it
+            queues.set_unreadable_aside(record["body"], "The message names no job.")
+            continue
+        job_of[record["messageId"]] = job_id
+        tried = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        attempts[job_id] = max(tried, attempts.get(job_id, 1))
+    again = sync_rows(services(), sorted(attempts), attempts)
+    retried = [r for r in event["Records"] if job_of.get(r["messageId"]) in again]
     for record in retried:
         wait_s = again[job_of[record["messageId"]]]
-        services().queues.show_row_again(record["receiptHandle"], wait_s)
+        queues.show_row_again(record["receiptHandle"], wait_s)
     return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in retried]}
+
+
+def _named_in(body: str, key: str) -> str | None:
+    """The text under `key` in a message; None in one that has none."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return None
+    named = message.get(key) if isinstance(message, dict) else None
+    return named if isinstance(named, str) and named else None
 
 
 def encode_changed(event: Mapping[str, Any]) -> None:

@@ -608,6 +608,20 @@ class Queues(Failing):
         self.hints: list[dict[str, str]] = []
         self.dirty: list[tuple[str, int]] = []
         self.shown_again: list[tuple[str, float]] = []
+        self.files_aside: list[tuple[str, str]] = []  # file id and reason
+        self.rows_aside: list[tuple[str, str]] = []  # job id, or the unreadable body, and reason
+
+    def set_file_aside(self, file_id: str, file_name: str, reason: str) -> None:
+        self._may_fail("set_file_aside")
+        self.files_aside.append((file_id, reason))
+
+    def set_row_aside(self, job_id: str, reason: str) -> None:
+        self._may_fail("set_row_aside")
+        self.rows_aside.append((job_id, reason))
+
+    def set_unreadable_aside(self, body: str, reason: str) -> None:
+        self._may_fail("set_unreadable_aside")
+        self.rows_aside.append((body, reason))
 
     def drive_may_have_changed(self, hint: Mapping[str, str]) -> None:
         self._may_fail("drive_may_have_changed")

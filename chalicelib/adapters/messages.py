@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +14,27 @@ from chalicelib.domain.notice import Notice
 #: Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 MAX_VISIBILITY_S = 11 * 3600
 
+#: Of what is told about a message that was given up; SQS takes 256 KB or more.
+REASON_LIMIT = 2000
+
 
 class Queues:
     """Thin over a boto3 SQS client."""
 
-    def __init__(self, client: Any, *, drive_queue_url: str, rows_queue_url: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        drive_queue_url: str,
+        rows_queue_url: str,
+        drive_dead_letters_url: str = "",
+        rows_dead_letters_url: str = "",
+    ) -> None:
         self._client = client
         self._drive_queue_url = drive_queue_url
         self._rows_queue_url = rows_queue_url
+        self._drive_dead_letters_url = drive_dead_letters_url
+        self._rows_dead_letters_url = rows_dead_letters_url
 
     def drive_may_have_changed(self, hint: Mapping[str, str]) -> None:
         self._client.send_message(QueueUrl=self._drive_queue_url, MessageBody=json.dumps(hint))
@@ -40,6 +54,30 @@ class Queues:
             QueueUrl=self._rows_queue_url,
             ReceiptHandle=receipt_handle,
             VisibilityTimeout=min(math.ceil(after_s), MAX_VISIBILITY_S),
+        )
+
+    def set_file_aside(self, file_id: str, file_name: str, reason: str) -> None:
+        """Give a Drive file up until a person sends the message back, which has it looked at."""
+        told = {"file_id": file_id, "file_name": file_name, "reason": reason[:REASON_LIMIT]}
+        self._client.send_message(
+            QueueUrl=self._drive_dead_letters_url, MessageBody=json.dumps(told)
+        )
+
+    def set_row_aside(self, job_id: str, reason: str) -> None:
+        """Give a job's row up until a person sends the message back."""
+        self._set_row_message_aside({"job_id": job_id, "reason": reason[:REASON_LIMIT]})
+
+    def set_unreadable_aside(self, body: str, reason: str) -> None:
+        """Give up a message of the rows' queue that is none of ours."""
+        told = {"unreadable": body[:REASON_LIMIT], "reason": reason[:REASON_LIMIT]}
+        self._set_row_message_aside(told)
+
+    def _set_row_message_aside(self, told: Mapping[str, str]) -> None:
+        self._client.send_message(
+            QueueUrl=self._rows_dead_letters_url,
+            MessageBody=json.dumps(told),
+            MessageGroupId="rows",
+            MessageDeduplicationId=uuid.uuid4().hex,
         )
 
 

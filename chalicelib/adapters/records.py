@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from chalicelib.domain.job import Job
 
 if TYPE_CHECKING:
     from chalicelib.domain.job import Status
+
+LOG = logging.getLogger(__name__)
 
 #: Written with every job so that two sparse indexes find what still needs care.
 OPEN_INDEX, UNSYNCED_INDEX = "open-jobs", "unsynced-rows"
@@ -64,21 +68,23 @@ class Records:
         attributes = self._update(_job_key(job_id), expression)
         return _job(attributes) if attributes else None
 
-    def append_moment(self, job_id: str, step: str, at: str) -> None:
-        """Add to the job's timeline and say which step it is in."""
-        self._table.update_item(
-            Key=_job_key(job_id),
-            UpdateExpression=(
-                "SET #s = :s, timeline = list_append(if_not_exists(timeline, :none), :moment)"
-            ),
-            ExpressionAttributeNames={"#s": "step"},
-            ExpressionAttributeValues={
-                ":s": step,
-                ":moment": [{"step": step, "at": at}],
-                ":none": [],
-            },
-            ConditionExpression="attribute_exists(pk)",
-        )
+    def append_moment(self, job_id: str, run: int, step: str, at: str) -> None:
+        """Add to the job's timeline and say which step it is in; a past run adds nothing."""
+        with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
+            self._table.update_item(
+                Key=_job_key(job_id),
+                UpdateExpression=(
+                    "SET #s = :s, timeline = list_append(if_not_exists(timeline, :none), :moment)"
+                ),
+                ExpressionAttributeNames={"#s": "step", "#r": "run"},
+                ExpressionAttributeValues={
+                    ":s": step,
+                    ":moment": [{"step": step, "at": at, "run": run}],
+                    ":none": [],
+                    ":r": run,
+                },
+                ConditionExpression="#r = :r",
+            )
 
     def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
         """The row shows `row_version` now; nothing is dirty unless the job has moved on."""
@@ -157,7 +163,7 @@ class Records:
         }
         while True:
             page = self._table.query(**query)
-            yield from (_job(item) for item in page["Items"])
+            yield from _readable(page["Items"])
             if "LastEvaluatedKey" not in page:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -255,6 +261,15 @@ def _index_marks(status: Status) -> dict[str, str]:
 
 def _job(item: Mapping[str, Any]) -> Job:
     return from_plain(Job, _plain(item))
+
+
+def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Job]:
+    """The jobs among these records; one that cannot be read must not hide those behind it."""
+    for item in items:
+        try:
+            yield _job(item)
+        except (KeyError, TypeError, ValueError):
+            LOG.exception("the record %s cannot be read", item.get("pk"))
 
 
 def _attributes(value: Any) -> Any:

@@ -248,7 +248,9 @@ def test_notices_of_the_chosen_kinds_are_mailed(account: Account, stack: Stack) 
         SubscriptionArn=stack.resources["NoticeEmailSubscription"]
     )["Attributes"]
     assert (attributes["Protocol"], attributes["Endpoint"]) == ("email", "you@example.com")
-    assert json.loads(attributes["FilterPolicy"]) == {"kind": ["completed", "kept", "failed"]}
+    assert json.loads(attributes["FilterPolicy"]) == {
+        "kind": ["completed", "kept", "failed", "cancelled", "alert"]
+    }
 
 
 def test_the_gateway_serves_the_api_with_its_functions(account: Account, stack: Stack) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +15,26 @@ from chalicelib.adapters.airtable import (
     AirtableRefused,
     AirtableUnavailable,
 )
-from chalicelib.domain.job import Status
-from chalicelib.steps.rows import DEFAULT_PAUSE_S, requeue, sync_rows
+from chalicelib.domain.job import Job, Status
+from chalicelib.steps import rows as rows_step
+from chalicelib.steps.airtable_pause import PATIENCE
+from chalicelib.steps.rows import ATTEMPTS, DEFAULT_PAUSE_S, requeue, sync_rows
 from tests.examples import a_job
-from tests.fakes import ENVIRONMENT, World
+from tests.fakes import ENVIRONMENT, World, aws_error
 
 IDS = [f"{number:020x}" for number in range(25)]
+NOTHING_AGAIN: dict[str, Any] = {"batchItemFailures": []}
+
+
+class Clock:
+    """The clock of a world, which moves when it is told to."""
+
+    def __init__(self, world: World) -> None:
+        self._now = datetime(2026, 5, 4, 12, tzinfo=UTC)
+        world.now = lambda: self._now
+
+    def passes(self, **time: float) -> None:
+        self._now += timedelta(**time)
 
 
 @pytest.fixture
@@ -103,14 +119,198 @@ def test_only_the_rows_of_the_call_that_failed_come_again(world: World) -> None:
     assert unsynced(world) == IDS[:10]
 
 
-def test_out_of_calls_the_rows_stay_marked_and_are_queued_again(world: World) -> None:
-    dirty(world, 2)
-    world.airtable.fail_next("upsert", AirtableOutOfCalls("The month's calls are used up."))
-    assert triggers.rows_changed(messages(*IDS[:2])) == {"batchItemFailures": []}
-    assert unsynced(world) == IDS[:2]
+def test_out_of_calls_the_rows_stay_marked_and_nothing_is_tried_for_a_while(world: World) -> None:
+    clock = Clock(world)
+    dirty(world, 25)
+    used_up = AirtableOutOfCalls("The month's calls are used up.", status=429)
+    world.airtable.fail_next("upsert", used_up)
+    assert triggers.rows_changed(messages(*IDS[:10])) == NOTHING_AGAIN
+    for start in (0, 10, 20):  # neither those that are queued already nor the schedule cost a call
+        assert triggers.rows_changed(messages(*IDS[start : start + 10])) == NOTHING_AGAIN
+    assert requeue(world.services) == 0
+    assert len(world.airtable.calls) == 1
+    assert unsynced(world) == IDS
+    # When an hour has passed, it is one call's worth to see whether Airtable takes rows again,
+    clock.passes(hours=1)
+    assert requeue(world.services) == 10
+    probe = [job_id for job_id, _ in world.queues.dirty]
     world.queues.dirty.clear()
-    assert requeue(world.services) == 2
-    assert sorted(world.queues.dirty) == [(job_id, 1) for job_id in IDS[:2]]
+    assert triggers.rows_changed(messages(*probe)) == NOTHING_AGAIN
+    # and then all of them
+    assert sorted(world.queues.dirty) == [(job_id, 1) for job_id in unsynced(world)]
+    assert len(unsynced(world)) == 15
+
+
+def test_people_are_told_once_and_not_per_row(world: World) -> None:
+    clock = Clock(world)
+    dirty(world, 10)
+    for _ in range(5):
+        used_up = AirtableOutOfCalls("The month's calls are used up.", status=429)
+        world.airtable.fail_next("upsert", used_up)
+        triggers.rows_changed(messages(*IDS[:10]))
+        clock.passes(hours=2)
+    [alert] = world.topic.sent
+    assert alert.kind == "alert" and "The month's calls are used up." in alert.body
+    assert alert.subject.isascii() and len(alert.subject) < 100
+    # It is over when no row waits; the next time is news again.
+    triggers.rows_changed(messages(*IDS[:10]))
+    requeue(world.services)
+    world.records.update(IDS[0], {"status": Status.FAILED})
+    world.airtable.fail_next("upsert", AirtableOutOfCalls("Used up again.", status=429))
+    triggers.rows_changed(messages(IDS[0]))
+    assert len(world.topic.sent) == 2
+
+
+def test_people_who_could_not_be_told_are_told_with_the_next_failure(world: World) -> None:
+    clock = Clock(world)
+    dirty(world, 1)
+    world.topic.fail_next("publish", aws_error("InternalFailure", status=500))
+    for _ in range(3):
+        world.airtable.fail_next("upsert", AirtableOutOfCalls("Used up.", status=429))
+        assert triggers.rows_changed(messages(IDS[0])) == NOTHING_AGAIN
+        clock.passes(hours=2)
+    assert len(world.topic.sent) == 1
+
+
+def test_an_outage_of_hours_fills_no_dead_letters_and_passes_by_itself(world: World) -> None:
+    """Each message may be received twenty times; an outage must not use that up."""
+    clock = Clock(world)
+    dirty(world, 10)
+    down = AirtableUnavailable("Airtable answered 503.", retry_after_s=10.0, status=503)
+    received = 0
+    for _ in range(12):  # two hours
+        world.airtable.fail_next("upsert", *[down] * 4)
+        queued = IDS[:10]
+        while queued:
+            received += 1
+            failed = triggers.rows_changed(messages(*queued))["batchItemFailures"]
+            queued = queued if failed else []
+        requeue(world.services)
+        clock.passes(minutes=10)
+    assert received <= PATIENCE + 12
+    assert world.queues.rows_aside == []
+    [alert] = world.topic.sent  # only because it took so long
+    assert "503" in alert.body
+    world.airtable.failures.clear()
+    clock.passes(hours=2)
+    assert requeue(world.services) == 10
+    assert triggers.rows_changed(messages(*IDS[:10])) == NOTHING_AGAIN
+    assert unsynced(world) == []
+
+
+def test_an_outage_of_minutes_is_nobodys_news(world: World) -> None:
+    dirty(world, 1)
+    down = [AirtableUnavailable("down", retry_after_s=10.0, status=503) for _ in range(2)]
+    world.airtable.fail_next("upsert", *down)
+    for _ in down:
+        assert sync_rows(world.services, IDS[:1])
+    assert sync_rows(world.services, IDS[:1]) == {}
+    assert unsynced(world) == [] and world.topic.sent == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "AUTHENTICATION_REQUIRED"),
+        (403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"),
+        (404, "NOT_FOUND"),
+        (422, "UNKNOWN_FIELD_NAME"),
+        (422, ""),  # how a full base refuses is not documented
+    ],
+)
+def test_a_table_that_takes_nothing_is_left_alone(world: World, status: int, kind: str) -> None:
+    """A full base, a renamed field, a revoked token: a person has to act, and is told once."""
+    clock = Clock(world)
+    dirty(world, 10)
+    said = AirtableRefused(f"Airtable answered {status} {kind}.", status=status, kind=kind)
+    world.airtable.fail_next("upsert", *[said] * 99)
+    for _ in range(6):
+        assert triggers.rows_changed(messages(*IDS[:10])) == NOTHING_AGAIN
+        clock.passes(minutes=5)
+    assert len(world.airtable.calls) <= 11 * 3  # at first, after 10 minutes, and 20 minutes later
+    [alert] = world.topic.sent
+    assert str(status) in alert.body
+    assert unsynced(world) == IDS[:10]
+    world.airtable.failures.clear()  # somebody repaired it
+    clock.passes(hours=3)
+    requeue(world.services)
+    assert triggers.rows_changed(messages(*IDS[:10])) == NOTHING_AGAIN
+    assert unsynced(world) == []
+
+
+def test_a_full_base_takes_changes_of_rows_it_has(world: World) -> None:
+    """And its new rows are not tried every ten minutes: calls are few."""
+    clock = Clock(world)
+    dirty(world, 6)
+    upsert = world.airtable.upsert
+    full = [True]
+
+    def picky(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        if full[0] and any(row["Job ID"] >= IDS[3] for row in rows):
+            world.airtable.fail_next("upsert", AirtableRefused("No more records.", status=422))
+        return upsert(rows)
+
+    world.airtable.upsert = picky
+    assert sync_rows(world.services, IDS[:6]) == {}
+    assert unsynced(world) == IDS[3:6]
+    assert [notice.kind for notice in world.topic.sent] == ["alert"]
+    assert requeue(world.services) == 0  # for a while
+    world.records.update(IDS[3], {"status": Status.FAILED})
+    assert requeue(world.services) == 1  # what has changed may well be taken
+    full[0] = False
+    clock.passes(minutes=31)
+    assert requeue(world.services) == 3
+    assert sync_rows(world.services, IDS[3:6]) == {}
+    assert unsynced(world) == []
+    assert len(world.topic.sent) == 1
+
+
+# Poison
+
+
+def test_a_message_that_is_none_of_ours_is_set_aside_at_once(world: World) -> None:
+    [job_id] = dirty(world, 1)
+    batch = messages(job_id, job_id, job_id, job_id)
+    bodies = ["no JSON", "[]", json.dumps({"job_id": 7})]
+    for record, body in zip(batch["Records"], bodies, strict=False):
+        record["body"] = body
+    assert triggers.rows_changed(batch) == NOTHING_AGAIN
+    assert [aside for aside, _ in world.queues.rows_aside] == bodies
+    assert unsynced(world) == []  # and the one behind them was written
+
+
+def test_a_row_that_cannot_be_made_holds_up_nobody_and_is_set_aside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(world)
+    dirty(world, 3)
+    make = rows_step.job_row
+
+    def cannot(job: Job, **options: Any) -> dict[str, Any]:
+        return make(job, **options) if job.job_id != IDS[0] else {}["Resolution"]
+
+    monkeypatch.setattr(rows_step, "job_row", cannot)
+    for tried in range(1, ATTEMPTS + 1):
+        batch = messages(*IDS[:3])
+        for record in batch["Records"]:
+            record["attributes"] = {"ApproximateReceiveCount": str(tried)}
+        failed = triggers.rows_changed(batch)["batchItemFailures"]
+        assert unsynced(world) == [IDS[0]]
+        assert failed == ([{"itemIdentifier": "message-0"}] if tried < ATTEMPTS else [])
+    assert all(wait_s <= 5 for _, wait_s in world.queues.shown_again)  # the others wait with it
+    assert world.queues.rows_aside == [(IDS[0], "KeyError: 'Resolution'")]
+    assert requeue(world.services) == 0
+    clock.passes(days=1)
+    assert requeue(world.services) == 1  # it may have been repaired
+
+
+def test_an_outage_of_our_own_database_sets_nothing_aside(world: World) -> None:
+    dirty(world, 2)
+    throttled = aws_error("ProvisionedThroughputExceededException")
+    world.records.fail_next("get", throttled, throttled)
+    again = sync_rows(world.services, IDS[:2], dict.fromkeys(IDS[:2], 19))
+    assert again == dict.fromkeys(IDS[:2], DEFAULT_PAUSE_S)
+    assert world.queues.rows_aside == []
 
 
 def test_one_bad_row_does_not_hold_up_the_others(world: World) -> None:

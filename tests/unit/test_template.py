@@ -361,7 +361,7 @@ def test_a_function_that_gives_up_may_write_to_the_dead_letters(template: Templa
 def test_started_is_not_mailed_by_default(template: Template) -> None:
     subscription = of_type(template, "AWS::SNS::Subscription")["NoticeEmailSubscription"]
     assert subscription["FilterPolicy"] == {"kind": {"Ref": "NoticeKinds"}}
-    assert template["Parameters"]["NoticeKinds"]["Default"] == "completed,kept,failed"
+    assert template["Parameters"]["NoticeKinds"]["Default"] == "completed,kept,failed,cancelled,alert"
 
 
 # The API

@@ -290,12 +290,6 @@ def test_a_reading_that_failed_leaves_its_hints_in_the_queue(world: World, monke
         triggers.drive_changed({"Records": [{"messageId": "1", "body": "not even JSON"}]})
 
 
-def test_a_message_that_names_no_job_is_an_error_for_the_dead_letters(world: World) -> None:
-    record = {"messageId": "1", "receiptHandle": "r", "body": json.dumps({})}
-    with pytest.raises(KeyError):
-        triggers.rows_changed({"Records": [record]})
-
-
 def test_settings_come_from_the_environment_alone() -> None:
     empty = settings({})
     assert (empty.jobs_table, empty.airtable_base_id) == ("", "")
