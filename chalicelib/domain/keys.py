@@ -35,10 +35,11 @@ def job_prefix(job_id: str) -> str:
     return f"jobs/{job_id}/"
 
 
-def source_key(job_id: str, file_name: str) -> str:
-    """The copy of the source. The extension is kept because encoders look at it."""
+def source_key(job_id: str, file_name: str, run: int = 1) -> str:
+    """A run's copy of the source. The extension is kept because encoders look at it."""
     extension = re.search(r"\.([A-Za-z0-9]{1,5})$", file_name)
-    return f"{job_prefix(job_id)}source{'.' + extension[1].lower() if extension else ''}"
+    folder = f"r{run}/" if run > 1 else ""
+    return f"{job_prefix(job_id)}{folder}source{'.' + extension[1].lower() if extension else ''}"
 
 
 def attempt_prefix(job_id: str, attempt: int) -> str:
@@ -68,9 +69,12 @@ def measurement_key(job_id: str, attempt: int) -> str:
     return f"{attempt_prefix(job_id, attempt)}measurement.json"
 
 
-def published_key(workflow: str, job_id: str, file_name: str, extension: str) -> str:
-    """Where the rendition ends up, in the compressed bucket. Unique per job."""
-    return f"{workflow}/{job_id}/{slug(file_name)}{extension}"
+def published_key(workflow: str, job_id: str, file_name: str, extension: str, run: int = 1) -> str:
+    """Where the rendition ends up, in the compressed bucket. Unique per job and run, and never the
+    beginning of another.
+    """
+    folder = f"{job_id}.{run}" if run > 1 else job_id
+    return f"{workflow}/{folder}/{slug(file_name)}{extension}"
 
 
 def extension(file_name: str) -> str:

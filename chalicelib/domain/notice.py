@@ -22,12 +22,13 @@ KINDS = {
     Status.COMPLETED: "completed",
     Status.KEPT_ORIGINAL: "kept",
     Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """An email as SNS sends it. `kind` is started, completed, kept or failed."""
+    """An email as SNS sends it. `kind` is one of `KINDS`."""
 
     kind: str
     workflow: str
@@ -63,6 +64,7 @@ def _subject(kind: str, job: Job) -> str:
         "completed": f"{_percent(job)} smaller",
         "kept": "Original kept",
         "failed": "Failed",
+        "cancelled": "Cancelled",
     }[kind]
     start = f"{lead}: "
     name = plain_ascii(job.file_name, SUBJECT_LIMIT - len(start))
@@ -130,6 +132,7 @@ def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         "",
         "Nothing is lost: your original is untouched in Google Drive.",
         "",
+        *_still_published(job, link),
         "What to do next: check that the video plays on your computer. If it does not, export it "
         "again and upload the new file; it is picked up by itself. If it does, send this email "
         "to whoever looks after Slimreel.",
@@ -137,6 +140,24 @@ def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     if job.source_url:
         lines += ["", f"In Google Drive: {job.source_url}"]
     return f"{_name(job)} could not be processed.", lines
+
+
+def _cancelled(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
+    lines = [
+        one_line(job.reason or "Somebody cancelled it."),
+        "",
+        *_still_published(job, link),
+        "Your original is untouched in Google Drive.",
+        "",
+        f"What to do next: nothing. To have it processed after all: slimreel retry {job.job_id}",
+    ]
+    return f"{_name(job)} was cancelled.", lines
+
+
+def _still_published(job: Job, link: str) -> list[str]:
+    if job.published_key is None or job.published_run == job.run:
+        return []
+    return [f"The result of an earlier run is still published: {link}", ""]
 
 
 def _started(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
@@ -158,4 +179,10 @@ def _footer(job: Job) -> list[str]:
     return ["--", *lines]
 
 
-_CONTENT = {"started": _started, "completed": _completed, "kept": _kept, "failed": _failed}
+_CONTENT = {
+    "started": _started,
+    "completed": _completed,
+    "kept": _kept,
+    "failed": _failed,
+    "cancelled": _cancelled,
+}

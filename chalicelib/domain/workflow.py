@@ -10,8 +10,8 @@ from typing import Any
 from chalicelib.domain.errors import SlimreelError
 
 _PARAMETER = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
-NOTICE_KINDS = ("started", "completed", "kept", "failed")
-DEFAULT_KINDS = ("completed", "kept", "failed")
+NOTICE_KINDS = ("started", "completed", "kept", "failed", "cancelled")
+DEFAULT_KINDS = ("completed", "kept", "failed", "cancelled")
 
 
 class BadWorkflow(SlimreelError):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.verdict import Decision
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
-from chalicelib.steps.notify import notify
+from chalicelib.steps.settle import settle
 
 
 def announce(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -21,7 +20,5 @@ def announce(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         job = ledger.close(services, job, status, reason=job.verdict.reason)
     elif job.status not in (Status.COMPLETED, Status.KEPT_ORIGINAL):
         return {}
-    notify(services, job)
-    services.storage.delete_prefix(services.settings.temp_bucket, keys.job_prefix(job.job_id))
-    services.records.settle(job.job_id, job.run)
+    settle(services, job)
     return {}

@@ -4,6 +4,9 @@ The order is law, because the process may die between any two lines: the token i
 the job is created, and its id after. On entry a stored outcome comes first (the completion event
 was faster than us), then a job that already exists (we died before storing its id), and only
 then is one created: MediaConvert's own request token deduplicates for one minute only.
+
+A person may cancel between the creation and the storing of the id. Whoever cancelled could not
+see the new encode, so it is cancelled here.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 from chalicelib.adapters.encoder import Encoder
 from chalicelib.domain import keys
 from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.errors import JobClosed
 from chalicelib.domain.job import Job
 from chalicelib.services import Services
 from chalicelib.steps import ledger
@@ -27,13 +31,17 @@ def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         return {}
     if job.encoder_job_id is None:
         encoder_job_id = _found(services.encoder, services, job) or _created(services, job)
-        ledger.write(
-            services,
-            job,
-            row=False,
-            only_if={"attempt": job.attempt},
-            encoder_job_id=encoder_job_id,
-        )
+        try:
+            ledger.write(
+                services,
+                job,
+                row=False,
+                only_if={"attempt": job.attempt},
+                encoder_job_id=encoder_job_id,
+            )
+        except JobClosed:
+            services.encoder.cancel_job(encoder_job_id)
+            raise
     return {}
 
 

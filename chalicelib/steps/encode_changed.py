@@ -17,6 +17,7 @@ from chalicelib.domain.job import Job, Outcome
 from chalicelib.domain.text import iso
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
+from chalicelib.steps.ledger import OPEN
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,12 @@ def finish(services: Services, job: Job, outcome: Outcome) -> None:
     first = services.records.update(
         job.job_id,
         changes,
-        only_if={"run": job.run, "attempt": outcome.attempt, "outcome": None},
+        only_if={
+            "run": job.run,
+            "status": OPEN,
+            "attempt": outcome.attempt,
+            "outcome": None,
+        },
         row=False,
     )
     # An outcome stored before may belong to a handler that died before it answered the token.
@@ -111,6 +117,7 @@ def _note_progress(services: Services, job: Job, detail: Mapping[str, Any]) -> N
         {"encode_percent": int(percent)},
         only_if={
             "run": job.run,
+            "status": OPEN,
             "attempt": job.attempt,
             "outcome": None,
             "encode_percent": Below(int(percent)),

@@ -13,7 +13,7 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
-from chalicelib.steps.notify import notify
+from chalicelib.steps.settle import settle
 
 
 def fail(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -32,5 +32,4 @@ def close_failed(services: Services, job: Job, error: str, cause: str) -> None:
         reason, details = failure(error, cause)
         job = ledger.close(services, job, Status.FAILED, reason=reason, error=details)
     if job.status is Status.FAILED:
-        notify(services, job)
-        services.records.settle(job.job_id, job.run)
+        settle(services, job)

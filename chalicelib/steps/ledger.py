@@ -23,14 +23,19 @@ def write(
     *,
     only_if: Mapping[str, Any] | None = None,
     row: bool = True,
+    ended_too: bool = False,
     **changes: Any,
 ) -> Job:
-    """Change a job this run owns, and tell the row writer when the row shows it.
+    """Change an open job this run owns, and tell the row writer when the row shows it.
+
+    Args:
+        ended_too: also a job that has ended, which nothing but its closing may touch.
 
     Raises:
-        JobClosed: a newer run owns the job, or a condition of `only_if` no longer holds.
+        JobClosed: the job has ended, a newer run owns it, or a condition of `only_if` no longer
+            holds.
     """
-    conditions = {"run": job.run, **(only_if or {})}
+    conditions = {"run": job.run, **({} if ended_too else {"status": OPEN}), **(only_if or {})}
     changed = services.records.update(
         job.job_id, {"updated_at": iso(services.now()), **changes}, only_if=conditions, row=row
     )
@@ -41,7 +46,14 @@ def write(
     return changed
 
 
-def close(services: Services, job: Job, status: Status, **changes: Any) -> Job:
+def close(
+    services: Services,
+    job: Job,
+    status: Status,
+    *,
+    only_if: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Job:
     """End an open job. It ends once, whoever comes first.
 
     Raises:
@@ -52,7 +64,7 @@ def close(services: Services, job: Job, status: Status, **changes: Any) -> Job:
         return write(
             services,
             job,
-            only_if={"status": OPEN},
+            only_if=only_if,
             status=status,
             completed_at=completed_at,
             **changes,

@@ -25,4 +25,6 @@ def notify(services: Services, job: Job) -> Job:
     if mark in job.notices_sent:
         return job
     services.topic.publish(message)
-    return ledger.write(services, job, row=False, notices_sent=(*job.notices_sent, mark))
+    return ledger.write(
+        services, job, row=False, ended_too=True, notices_sent=(*job.notices_sent, mark)
+    )

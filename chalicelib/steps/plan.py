@@ -32,7 +32,8 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             services, job, job.plan, encoder_faults=faults, first_attempt=job.first_attempt + 1
         )
         return {"route": job.plan.route.value}
-    decided = make_plan(job.facts, all_presets()[workflow.preset], workflow)
+    preset = all_presets()[job.wanted_preset or workflow.preset]
+    decided = make_plan(job.facts, preset, workflow)
     if decided.route is Route.REJECT:
         ledger.write(services, job, plan=decided)
         raise Rejected(decided.reasons[0])

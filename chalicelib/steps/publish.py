@@ -13,14 +13,22 @@ from chalicelib.steps.call import StepCall
 
 
 def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
-    """Copy inside S3; a copy that is there already, whole, is left as it is."""
+    """Copy inside S3; a copy that is there already, whole, is left as it is.
+
+    The copy is litter until the record names it as what is published, and what it replaces is
+    litter from then on: however this ends, the record knows every object of the job.
+    """
     assert job.verdict is not None
+    if job.published_run == job.run:
+        return {}  # this invocation is a repeat
     original = job.verdict.decision is Decision.KEEP_ORIGINAL
     source_key = job.source_key if original else job.result_key
     size_bytes = job.size_bytes if original else job.result_size_bytes
     assert source_key is not None
     extension = keys.extension(job.file_name) if original else ".mp4"
-    key = keys.published_key(job.workflow, job.job_id, job.file_name, extension)
+    key = keys.published_key(job.workflow, job.job_id, job.file_name, extension, job.run)
+    if key not in job.litter:
+        job = ledger.write(services, job, row=False, litter=(*job.litter, key))
     target = services.settings.compressed_bucket, key
     if services.storage.size_or_none(*target) != size_bytes:
         services.storage.copy(
@@ -29,5 +37,17 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             content_type=job.mime_type if original else "video/mp4",
             file_name=keys.download_name(job.file_name, key),
         )
-    ledger.write(services, job, published_key=key, published_size_bytes=size_bytes)
+    ledger.write(
+        services,
+        job,
+        published_key=key,
+        published_size_bytes=size_bytes,
+        published_run=job.run,
+        litter=_without(job, key),
+    )
     return {}
+
+
+def _without(job: Job, key: str) -> tuple[str, ...]:
+    replaced = (job.published_key,) if job.published_key not in (None, key) else ()
+    return tuple(k for k in (*job.litter, *replaced) if k is not None and k != key)

@@ -3,6 +3,11 @@
 Step Functions runs no Catch when an execution fails outside a state, times out as a whole or is
 stopped, and MediaConvert's events may be lost. Both are asked here, for open jobs only. A job
 whose closing was cut short, after its record and before its email, is closed to the end.
+
+MediaConvert answers two GetJob calls a second, so it is asked once which encodes wait or run; only
+after those that do neither, which is to say whose end was not heard of, is asked one by one.
+Where the result lies is computed from the job, because only the event would tell.
+Source: https://docs.aws.amazon.com/general/latest/gr/mediaconvert.html (service quotas)
 """
 
 from __future__ import annotations
@@ -15,27 +20,36 @@ from typing import Any
 from chalicelib.adapters.encoder import outcome_of
 from chalicelib.domain import keys
 from chalicelib.domain.errors import JobClosed, SlimreelError
-from chalicelib.domain.job import Job
-from chalicelib.domain.text import parse_iso
+from chalicelib.domain.job import Job, Outcome
+from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
+from chalicelib.steps import ledger
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.fail import close_failed
-from chalicelib.steps.notify import notify
+from chalicelib.steps.settle import settle
 from chalicelib.steps.sync import start_execution
 
 log = logging.getLogger(__name__)
 
-#: A job younger than this is still being started by whoever created it.
-SETTLE_S = 120
+#: A job that was changed more recently is still being started or closed by whoever changed it:
+#: longer than any function that closes one may run.
+SETTLE_S = 150
+#: No invocation of a run that ended so long ago is alive: Lambda ends each after 15 minutes.
+#: Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+OUTLIVED_S = 960
+#: So many jobs in a row that could not be settled, and the rest wait for the next time: a topic
+#: that is away must not use up the time of those whose encodes have ended.
+UNSETTLED_IN_A_ROW = 3
 
 
 def execution_ended(services: Services, detail: Mapping[str, Any]) -> None:
     """Close the job of an execution that FAILED, TIMED_OUT or was ABORTED."""
     named = keys.job_and_run(str(detail["name"]))
     job = services.records.get(named[0]) if named else None
-    if job is None or named is None or job.run != named[1]:
+    if job is None or named is None or job.run != named[1] or not job.status.is_open:
+        # A flow that ended in its own Fail state has closed the job. If people were not told yet,
+        # `reconcile` tells them: two at once would tell them twice.
         return
-    # A flow that ended in its own Fail state has closed the job already; this then does nothing.
     error = detail.get("error") or _ERRORS.get(detail["status"], "Unexpected")
     try:
         close_failed(services, job, error, detail.get("cause") or "")
@@ -58,28 +72,60 @@ def reconcile(
     if settle_s is None:
         settle_s = services.settings.reconcile_settle_s or SETTLE_S
     now = now or services.now()
-    for job in services.records.open_jobs():
+    encodes = _Encodes(services)
+    unsettled_in_a_row = 0
+    for listed in services.records.open_jobs():
         # A clock that was set back meanwhile makes it look as if written in the future.
-        if abs((now - parse_iso(job.updated_at)).total_seconds()) < settle_s:
+        if abs((now - parse_iso(listed.updated_at)).total_seconds()) < settle_s:
             continue
         try:
-            _reconcile_job(services, job.job_id)
+            # The list is a while old when a job's turn comes: it may have ended well since.
+            job = services.records.get(listed.job_id)
+            if job is None:
+                continue
+            if job.status.is_open:
+                _reconcile_job(services, job, encodes)
+            elif unsettled_in_a_row < UNSETTLED_IN_A_ROW and _claimed(services, job, now):
+                settled = settle(services, job, nothing_runs=_ended_long_ago(job, now))
+                unsettled_in_a_row = 0 if settled else unsettled_in_a_row + 1
         except SlimreelError as error:
-            log.warning("job %s: not reconciled: %s", job.job_id, error)
+            log.warning("job %s: not reconciled: %s", listed.job_id, error)
         except Exception:
             # Whatever is wrong with this one, the others must not wait for it.
-            log.exception("job %s: not reconciled", job.job_id)
+            log.exception("job %s: not reconciled", listed.job_id)
 
 
-def _reconcile_job(services: Services, job_id: str) -> None:
-    # The list is a while old when a job's turn comes: it may have ended well since.
-    job = services.records.get(job_id)
-    if job is None:
-        return
-    if not job.status.is_open:
-        notify(services, job)
-        services.records.settle(job.job_id, job.run)
-        return
+def _ended_long_ago(job: Job, now: datetime) -> bool:
+    ended = job.completed_at or job.updated_at
+    return abs((now - parse_iso(ended)).total_seconds()) > OUTLIVED_S
+
+
+def _claimed(services: Services, job: Job, now: datetime) -> bool:
+    """Whether it is ours to close this job to the end, for as long as `SETTLE_S`.
+
+    A schedule may fire twice, and two who settle a job at once send two emails.
+    """
+    claim, seen = {"updated_at": iso(now)}, {"run": job.run, "updated_at": job.updated_at}
+    return services.records.update(job.job_id, claim, only_if=seen, row=False) is not None
+
+
+class _Encodes:
+    """What MediaConvert says about encodes, asked once for all of them."""
+
+    def __init__(self, services: Services) -> None:
+        self._encoder = services.encoder
+        self._unfinished: set[str] | None = None
+
+    def outcome(self, job: Job, encoder_job_id: str) -> Outcome | None:
+        """None while it waits or runs."""
+        if self._unfinished is None:
+            self._unfinished = self._encoder.unfinished_jobs()
+        if encoder_job_id in self._unfinished:
+            return None
+        return outcome_of(self._encoder.get_job(encoder_job_id), job.attempt)
+
+
+def _reconcile_job(services: Services, job: Job, encodes: _Encodes) -> None:
     status = services.flows.status(job.workflow, keys.execution_name(job.job_id, job.run))
     if status is None or not job.execution_started:
         start_execution(services, job)
@@ -88,14 +134,29 @@ def _reconcile_job(services: Services, job_id: str) -> None:
     elif job.outcome is not None:
         # Whoever stored it may have died before answering; a token answered before is no error.
         answer_token(services, job)
-    elif job.encoder_job_id:
-        _ask_encoder(services, job, job.encoder_job_id)
+    elif job.task_token is not None:
+        _ask_encoder(services, job, job.task_token, encodes)
 
 
-def _ask_encoder(services: Services, job: Job, encoder_job_id: str) -> None:
-    outcome = outcome_of(services.encoder.get_job(encoder_job_id), job.attempt)
+def _ask_encoder(services: Services, job: Job, token: str, encodes: _Encodes) -> None:
+    encoder_job_id = job.encoder_job_id or _found(services, job)
+    if encoder_job_id is None:
+        return
+    outcome = encodes.outcome(job, encoder_job_id)
     if outcome is not None:
         finish(services, job, outcome)
-    elif job.task_token:
+    else:
         # A job waiting in MediaConvert's queue sends no events, so its flow would time out.
-        services.flows.heartbeat(job.task_token)
+        services.flows.heartbeat(token)
+
+
+def _found(services: Services, job: Job) -> str | None:
+    """The encode whose creator died before it could write down the id."""
+    url = f"s3://{services.settings.temp_bucket}/{job.source_key}"
+    found = services.encoder.find_job(source_url=url, job_id=job.job_id, attempt=job.attempt)
+    if found is None:
+        return None
+    encoder_job_id = str(found["Id"])
+    wanted = {"attempt": job.attempt}
+    ledger.write(services, job, row=False, only_if=wanted, encoder_job_id=encoder_job_id)
+    return encoder_job_id

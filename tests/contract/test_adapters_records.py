@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.records import Records as DynamoRecords
-from chalicelib.domain.job import Fetched, Job, Moment, Outcome, Restored, Status
+from chalicelib.domain.job import Fetched, Job, Moment, Outcome, Request, Restored, Status
 from chalicelib.domain.verdict import Decision, Verdict
 from tests import fakes
 from tests.examples import JOB_ID, a_job, a_measurement, a_plan, some_facts
@@ -91,6 +91,15 @@ def everything() -> Job:
         "cost_usd": 1e-6,
         "reason": "r",
         "error": "e",
+        "revision_id": "0B1",
+        "left_at": "2026-05-04T09:30:00.000Z",
+        "dropped_again_at": "2026-05-04T09:30:00.000Z",
+        "wanted_preset": "high",
+        "requests": (Request(action="retry", by="anna", at="2026-05-04T09:30:00.000Z", run=2),),
+        "waiting": "w",
+        "reserved_for": 1,
+        "published_run": 1,
+        "litter": ("k",),
         "notices_sent": ("1:completed",),
         "row_id": "rec",
     }
@@ -172,8 +181,11 @@ def test_a_field_may_be_changed_under_its_own_condition(records) -> None:
 
 def test_moments_are_added(records) -> None:
     records.create(a_job())
-    records.append_moment(JOB_ID, "fetch", "2026-05-04T09:30:00.000Z")
-    records.append_moment(JOB_ID, "inspect", "2026-05-04T09:31:00.000Z")
+    records.append_moment(JOB_ID, 1, "fetch", "2026-05-04T09:30:00.000Z")
+    records.append_moment(JOB_ID, 1, "inspect", "2026-05-04T09:31:00.000Z")
+    records.append_moment(JOB_ID, 2, "publish", "2026-05-04T09:32:00.000Z")  # of another run
+    records.append_moment("unknown", 1, "fetch", "2026-05-04T09:30:00.000Z")
+    assert records.get("unknown") is None
     job = records.get(JOB_ID)
     assert [moment.step for moment in job.timeline] == ["fetch", "inspect"]
     assert job.step == "inspect"

@@ -177,8 +177,26 @@ def test_an_unknown_uploader_is_someone() -> None:
 # all
 
 
-def test_a_cancelled_job_sends_nothing() -> None:
-    assert notice(a_job(Status.CANCELLED), link=LINK, prices=the_prices()) is None
+# cancelled
+
+
+def cancelled(**changes: Any) -> Job:
+    reason = "Cancelled by anna on 4 May 2026, 09:33 UTC."
+    return a_job(Status.CANCELLED, **{"reason": reason, **TIMES, **changes})
+
+
+def test_a_cancelled_email_says_who_when_and_how_to_go_on() -> None:
+    message = sent(cancelled())
+    assert (message.kind, message.subject) == ("cancelled", "Cancelled: Szene 4.mov")
+    assert "Cancelled by anna on 4 May 2026, 09:33 UTC." in message.body
+    assert f"slimreel retry {JOB_ID}" in message.body
+    assert "still published" not in message.body
+
+
+@pytest.mark.parametrize("ended", [cancelled, failed])
+def test_what_an_earlier_run_published_is_not_forgotten(ended: Any) -> None:
+    message = sent(ended(run=2, published_key="k", published_run=1, published_size_bytes=7))
+    assert f"The result of an earlier run is still published: {LINK}" in message.body
 
 
 def test_workflows_can_ask_for_every_kind_there_is() -> None:

@@ -9,9 +9,15 @@ import pytest
 
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.job import Job, Outcome, Status
-from chalicelib.steps.reconcile import SETTLE_S, execution_ended, reconcile
+from chalicelib.domain.notice import Notice
+from chalicelib.steps.reconcile import (
+    SETTLE_S,
+    UNSETTLED_IN_A_ROW,
+    execution_ended,
+    reconcile,
+)
 from tests.examples import JOB_ID, a_job, a_plan, some_facts
-from tests.fakes import Killed, World, aws_error
+from tests.fakes import TEMP, Killed, World, aws_error
 
 NAME = f"{JOB_ID}-1"
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -182,6 +188,82 @@ def test_an_email_that_sns_refused_for_hours_is_sent_in_the_end(world: World) ->
         reconcile(world.services, now=datetime.now(UTC) + timedelta(hours=hours))
     assert kinds(world) == ["failed"]
     assert list(world.records.open_jobs()) == []
+
+
+def closed(world: World, job_id: str, status: Status = Status.COMPLETED) -> None:
+    """A job whose closing was cut short right after its record."""
+    world.with_job(a_job(job_id=job_id))
+    world.records.update(job_id, {"status": status, "published_size_bytes": 1})
+    world.storage.put(TEMP, f"jobs/{job_id}/source.mov", b"film", content_type="video/mp4")
+
+
+def test_what_ended_well_is_tidied_up_too(world: World) -> None:
+    closed(world, JOB_ID)
+    reconcile(world.services, now=NOW)
+    assert kinds(world) == ["completed"]
+    assert world.storage.objects == {}
+    assert list(world.records.open_jobs()) == []
+
+
+def test_two_reconciles_at_once_send_one_email(world: World) -> None:
+    """A schedule may fire twice."""
+    closed(world, JOB_ID)
+    publish, other = world.topic.publish, world.new_process()
+
+    def slow(notice: Notice) -> None:
+        world.topic.publish = publish
+        reconcile(other, now=NOW)
+        publish(notice)
+
+    world.topic.publish = slow
+    reconcile(world.services, now=NOW)
+    assert kinds(world) == ["completed"]
+
+
+def test_a_topic_that_is_away_takes_no_time_from_those_that_still_work(world: World) -> None:
+    for number in range(9):
+        closed(world, f"{number:020x}")
+    encoding(world, updated_at="2026-05-04T10:00:00.000Z")
+    world.encoder.end("encode-1", "COMPLETE")
+    away = [aws_error("InternalFailure", status=500) for _ in range(99)]
+    world.topic.fail_next("publish", *away)
+    reconcile(world.services, now=NOW)
+    assert answers(world) == ["succeed"]
+    assert len(away) - len(world.topic.failures["publish"]) == UNSETTLED_IN_A_ROW
+    # and each of them has its turn
+    for hours in range(1, 4):
+        reconcile(world.services, now=NOW + timedelta(hours=hours))
+    world.topic.failures.clear()
+    for hours in range(4, 6):
+        reconcile(world.services, now=NOW + timedelta(hours=hours))
+    assert kinds(world) == ["completed"] * 9
+
+
+def test_the_encoder_is_asked_after_those_that_ended_only(world: World) -> None:
+    """It takes two such questions a second, and there may be a thousand jobs."""
+    for number in range(5):
+        job_id = f"{number:020x}"
+        made = world.encoder.create_job({}, job_id=job_id, attempt=1, workflow="compress")
+        facts = {"attempt": 1, "execution_started": True, "encoder_job_id": made}
+        world.with_job(a_job(job_id=job_id, task_token=f"token-{number}", **facts))
+        world.flows.executions[f"{job_id}-1"] = "RUNNING"
+        world.flows.waiting.add(f"token-{number}")
+    world.encoder.end("encode-3", "COMPLETE")
+    world.peril.calls.clear()
+    reconcile(world.services, now=NOW)
+    assert world.peril.calls.count("encoder.unfinished_jobs") == 1
+    assert world.peril.calls.count("encoder.get_job") == 1
+    assert [token for token, _, _ in world.flows.answers] == ["token-2"]
+    assert len(world.flows.beats) == 4
+
+
+def test_an_encode_whose_id_was_never_written_down_is_found(world: World) -> None:
+    url = "s3://temp/jobs/1/source.mov"
+    encoding(world, encoder_job_id=None, source_key="jobs/1/source.mov")
+    world.encoder.jobs[0]["Settings"] = {"Inputs": [{"FileInput": url}]}
+    reconcile(world.services, now=NOW)
+    assert world.job(JOB_ID).encoder_job_id == "encode-1"
+    assert world.flows.beats == ["token"]
 
 
 # The event

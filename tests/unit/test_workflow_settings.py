@@ -40,7 +40,8 @@ def test_settings_are_read() -> None:
 def test_what_is_not_said_has_a_default() -> None:
     found = workflow("studio", some_settings(), {})
     assert (found.compress_above_bytes, found.min_savings_percent, found.max_attempts) == (0, 10, 3)
-    assert found.notify_kinds == DEFAULT_KINDS == ("completed", "kept", "failed")
+    assert found.notify_kinds == DEFAULT_KINDS
+    assert DEFAULT_KINDS == ("completed", "kept", "failed", "cancelled")
 
 
 def test_a_folder_may_be_a_parameter_of_the_stage() -> None:

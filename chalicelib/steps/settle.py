@@ -1,0 +1,90 @@
+"""Settle: what is left to do for a job that has ended: tell people, tidy up, take it off the list.
+
+No part waits for another, and none can undo that the job has ended: a topic that takes no
+messages for hours costs no execution its good end. Whatever could not be done leaves the job on
+the list of open ones, and `reconcile` comes back to it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from chalicelib.domain import keys
+from chalicelib.domain.job import Job, Status
+from chalicelib.services import Services
+from chalicelib.steps.later import or_later
+from chalicelib.steps.notify import notify
+
+#: A failed job keeps its temporary files until the bucket expires them: evidence, and a retry's
+#: head start.
+_TIDIED = (Status.COMPLETED, Status.KEPT_ORIGINAL, Status.CANCELLED)
+
+
+def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
+    """Finish what ending `job` began. False when some of it could not be done now.
+
+    Args:
+        nothing_runs: no invocation of this run can be alive any more. Only then is it sure that
+            nothing appears again after it was removed, and only then is removed what lies beside
+            the published results.
+    """
+    was_cut_short = job.status is Status.CANCELLED
+    done = [
+        not was_cut_short or or_later(job, "it was not stopped", lambda: _stop(services, job)),
+        or_later(job, "people were not told", lambda: notify(services, job)),
+        or_later(job, "temporary files were not removed", lambda: _tidy_up(services, job)),
+    ]
+    if not all(done):
+        return False
+    if (was_cut_short or job.litter) and not nothing_runs:
+        return True
+    if not or_later(job, "unpublished copies were not removed", lambda: _sweep(services, job)):
+        return False
+    services.records.settle(job.job_id, job.run)
+    return True
+
+
+def stop_encode(services: Services, job: Job) -> None:
+    """Cancel the encode of the job's current attempt, if there is one that may still run."""
+    if job.outcome is not None or job.source_key is None or job.plan is None:
+        return
+    encoder_job_id = job.encoder_job_id
+    if encoder_job_id is None:  # its creator may have died before storing the id
+        found = services.encoder.find_job(
+            source_url=f"s3://{services.settings.temp_bucket}/{job.source_key}",
+            job_id=job.job_id,
+            attempt=job.attempt,
+        )
+        encoder_job_id = str(found["Id"]) if found else None
+    if encoder_job_id is not None:
+        services.encoder.cancel_job(encoder_job_id)
+
+
+def _stop(services: Services, job: Job) -> None:
+    """The execution ends by itself once its waiting task has an answer."""
+    if job.task_token is not None:
+        cause = json.dumps({"errorMessage": job.reason})
+        services.flows.fail(job.task_token, error="JobClosed", cause=cause)
+    stop_encode(services, job)
+
+
+def _tidy_up(services: Services, job: Job) -> None:
+    """Remove what this run and those before it left, and nothing that a later one is making."""
+    if job.status not in _TIDIED:
+        return
+    sources = {keys.source_key(job.job_id, job.file_name, n) for n in range(1, job.run + 1)}
+    attempts = {keys.attempt_prefix(job.job_id, n) for n in range(1, job.attempt + 1)}
+    for prefix in sorted(sources | attempts):
+        services.storage.delete_prefix(services.settings.temp_bucket, prefix)
+
+
+def _sweep(services: Services, job: Job) -> None:
+    """Remove copies that never became the published result, and results that were replaced."""
+    if not job.litter:
+        return
+    for key in job.litter:
+        if key != job.published_key:
+            services.storage.delete_prefix(services.settings.compressed_bucket, key)
+    services.records.update(
+        job.job_id, {"litter": ()}, only_if={"run": job.run, "status": job.status}, row=False
+    )
