@@ -101,6 +101,7 @@ class Cloud:
         self._encoder_concurrency = encoder_concurrency
         self._schedule_speed = schedule_speed
         self._async_retry_delays_s = async_retry_delays_s
+        self._session = boto3.Session()  # one: each reads botocore's endpoint data anew (40 ms)
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
         self._closing = ExitStack()
@@ -139,13 +140,13 @@ class Cloud:
         """A boto3 client of this cloud, shared and thread-safe."""
         with self._clients_lock:
             if service not in self._clients:
-                self._clients[service] = boto3.Session().client(service, **self._aws(service))
+                self._clients[service] = self._session.client(service, **self._aws(service))
             return self._clients[service]
 
     def resource(self, service: str) -> Any:
         """A boto3 resource of this cloud; make one for each thread."""
         with self._clients_lock:
-            return boto3.Session().resource(service, **self._aws(service))
+            return self._session.resource(service, **self._aws(service))
 
     def _aws(self, service: str) -> dict[str, Any]:
         # `Config` says the retries, so that the developer's own AWS profile cannot.

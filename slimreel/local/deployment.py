@@ -5,6 +5,9 @@ The same template, handlers and set-up code as in AWS; only names, addresses and
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
 import json
 import secrets
 from collections.abc import Iterator, Mapping
@@ -19,12 +22,11 @@ import imageio_ffmpeg
 from chalicelib.adapters.drive import Drive
 from chalicelib.adapters.flows import Flows
 from chalicelib.adapters.records import Records
-from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
+from chalicelib.domain.row import FIELDS, KEY_FIELD, TABLE_NAME
 from chalicelib.steps import sync
-from slimreel import airtable
+from slimreel import airtable, template
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
-from slimreel.template import cloudformation
 
 STAGE = "local"
 INBOX = "Inbox"
@@ -156,15 +158,10 @@ def deploy(
     cloud.drive.scan()
     folder_id = cloud.drive.folder_id(inbox_name) if inbox_name else cloud.drive.root_id
     base_id = cloud.airtable.create_base("Slimreel")
-    airtable.setup(
-        token=cloud.airtable_token,
-        api_url=cloud.endpoint_url,
-        base_id=base_id,
-        table=TABLE_NAME,
-    )
+    _set_up_airtable(cloud, base_id)
     _store_secrets(cloud)
     stack = apply(
-        cloudformation(project_dir, STAGE),
+        _template(cloud.data_dir, project_dir),
         parameters={
             "Stage": STAGE,
             "NoticeEmail": NOTICE_EMAIL,
@@ -190,6 +187,48 @@ def deploy(
     _free_lease(deployment)
     deployment.invoke("renew_channel")
     return deployment
+
+
+def _template(data_dir: Path, project_dir: Path) -> dict[str, Any]:
+    """The translated template; the one of last time while nothing it is made from has changed."""
+    kept = data_dir / "template.json"
+    files = [project_dir / "app.py", Path(template.__file__)]
+    for folder, pattern in ((".chalice", "*"), ("workflows", "*"), ("chalicelib", "**/*.py")):
+        files += sorted(path for path in (project_dir / folder).glob(pattern) if path.is_file())
+    key = hashlib.sha256()
+    for name in ("chalice", "aws-sam-translator"):
+        key.update(importlib.metadata.version(name).encode())
+    for file in files:
+        key.update(f"\0{file}\0".encode() + file.read_bytes())
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(kept.read_text())
+        if known["key"] == key.hexdigest():
+            return dict(known["template"])
+    made = template.cloudformation(project_dir, STAGE)
+    _replace(kept, json.dumps({"key": key.hexdigest(), "template": made}))
+    return made
+
+
+def _set_up_airtable(cloud: Cloud, base_id: str) -> None:
+    """The table and its fields; not looked at again while they are what was made last time."""
+    done = cloud.data_dir / "airtable-fields"
+    wanted = hashlib.sha256(repr(FIELDS).encode()).hexdigest()
+    if done.exists() and done.read_text() == wanted:
+        return
+    airtable.setup(
+        token=cloud.airtable_token,
+        api_url=cloud.endpoint_url,
+        base_id=base_id,
+        table=TABLE_NAME,
+    )
+    _replace(done, wanted)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def _store_secrets(cloud: Cloud) -> None:
