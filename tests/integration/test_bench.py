@@ -12,7 +12,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from bench import overhead, processes
+from bench import command, copy, overhead, processes
+from bench.copying.place import make_film, place
 from bench.processes import Kind
 from bench.replay import Commands, ReplayFailed, encode_command, measure_command, replay
 from chalicelib.adapters.ffmpeg import Ffmpeg
@@ -100,3 +101,17 @@ def test_a_job_and_the_same_commands_bare(clip: Path, tmp_path: Path) -> None:
     bare = replay(commands, source=clip, result=piped.result)
     run = overhead.Run(piped=piped, bare=bare)
     assert run.ratio == pytest.approx(passage.wall_s / (bare.encode_s + bare.measure_s))
+
+
+def test_a_copy_is_compared_byte_by_byte(tmp_path: Path) -> None:
+    with place(tmp_path, command.PROJECT_DIR) as where:
+        film = make_film(where.folder, 40_000_000)
+        ours = copy.copied(where, film)
+        assert ours.invocations == 1
+        assert 30e6 < ours.peak_bytes < copy.LIMIT_BYTES
+        assert sum(length for _, length in where.sent()) == film.size_bytes
+        other = make_film(where.folder, 20_000_000)
+        with other.path.open("r+b") as file:
+            file.write(b"!")
+        with pytest.raises(copy.Broken):
+            copy.copied(where, other)
