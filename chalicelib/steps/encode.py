@@ -3,7 +3,8 @@
 The order is law, because the process may die between any two lines: the token is stored before
 the job is created, and its id after. On entry a stored outcome comes first (the completion event
 was faster than us), then a job that already exists (we died before storing its id), and only
-then is one created: MediaConvert's own request token deduplicates for one minute only.
+then is one created: MediaConvert's own request token deduplicates for one minute only. A job that
+was there already is asked whether it has ended: its event may have come while nobody could hear.
 
 A person may cancel between the creation and the storing of the id. Whoever cancelled could not
 see the new encode, so it is cancelled here.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.adapters.encoder import Encoder
+from chalicelib.adapters.encoder import Encoder, outcome_of
 from chalicelib.domain import keys
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.errors import JobClosed
@@ -21,7 +22,7 @@ from chalicelib.domain.job import Job
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
-from chalicelib.steps.encode_changed import answer_token
+from chalicelib.steps.encode_changed import answer_token, finish
 
 
 def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -29,8 +30,9 @@ def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     if job.outcome is not None:
         answer_token(services, job)
         return {}
+    known = job.encoder_job_id or _found(services.encoder, services, job)
     if job.encoder_job_id is None:
-        encoder_job_id = _found(services.encoder, services, job) or _created(services, job)
+        encoder_job_id = known or _created(services, job)
         try:
             ledger.write(
                 services,
@@ -42,6 +44,10 @@ def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         except JobClosed:
             services.encoder.cancel_job(encoder_job_id)
             raise
+    if known is not None:
+        outcome = outcome_of(services.encoder.get_job(known), job.attempt)
+        if outcome is not None:
+            finish(services, job, outcome)
     return {}
 
 

@@ -75,6 +75,14 @@ def test_the_job_carries_the_job_id_and_the_attempt(world: World) -> None:
     assert source["FileInput"] == f"s3://temp/jobs/{JOB_ID}/source.mov"
 
 
+def test_an_encode_that_ended_while_nobody_heard_is_not_waited_for(world: World) -> None:
+    made = encoding(world)
+    world.encoder.end(made["Id"], "COMPLETE", **COMPLETE)  # and the event is lost
+    encoding(world, "token-2")  # the execution was started again
+    assert world.flows.answers == [("token-2", "succeed", {"outcome": "COMPLETE"})]
+    assert [job["Id"] for job in world.encoder.jobs] == [made["Id"]]
+
+
 def test_a_job_that_exists_is_adopted(world: World) -> None:
     """Died between creating it and storing its id."""
     world.peril.at = [*undisturbed_calls(), None].index("records.update", 3) + 1
