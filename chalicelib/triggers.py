@@ -71,11 +71,26 @@ def _owned(reach: Services, job_id: str, run_number: int, step_name: str) -> Job
 
 
 def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Any number of hints mean one thing: read the change log."""
-    from chalicelib.steps.sync import sync
+    """Any number of hints mean one thing: read the change log.
 
-    sync(services())
-    return {"batchItemFailures": []}
+    A message that names a file was among the dead letters, and was sent back to have it looked at.
+    """
+    from chalicelib.steps.channel import heard
+    from chalicelib.steps.sync import look_at, sync
+
+    named = {r["messageId"]: _named_in(r["body"], "file_id") for r in event["Records"]}
+    failed = []
+    for message_id, file_id in named.items():
+        try:
+            if file_id is not None:
+                look_at(services(), file_id)
+        except Exception:
+            log.exception("Drive file %s could not be started", file_id)
+            failed.append({"itemIdentifier": message_id})
+    if None in named.values():
+        heard(services())
+        sync(services())
+    return {"batchItemFailures": failed}
 
 
 def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,9 +139,11 @@ def execution_ended(event: Mapping[str, Any]) -> None:
 
 
 def sweep_drive() -> None:
+    """What a push missed; and a push that misses everything is replaced."""
+    from chalicelib.steps.channel import swept
     from chalicelib.steps.sync import sync
 
-    sync(services())
+    swept(services(), sync(services()))
 
 
 def renew_channel() -> None:

@@ -6,7 +6,8 @@ shared drives look as if they did not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from chalicelib.adapters.drive_errors import CallRefused, DriveError, FileGone, 
 from chalicelib.adapters.drive_http import GoogleClients
 from chalicelib.adapters.drive_retry import Retry
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
+
+LOG = logging.getLogger(__name__)
 
 FILE_FIELDS = (
     "id,name,mimeType,size,md5Checksum,headRevisionId,parents,trashed,capabilities(canDownload),"
@@ -74,7 +77,7 @@ class Drive:
         page_token = None
         while True:
             page = self._list_page(folder_id, page_token)
-            yield from map(parse_file, page.get("files", ()))
+            yield from _readable(page.get("files", ()))
             page_token = page.get("nextPageToken")
             if not page_token:
                 return
@@ -223,14 +226,26 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
 
 
 def parse_change(raw: dict[str, Any]) -> Change:
-    """Read a Change resource; one without a file is as good as removed."""
-    file = raw.get("file")
-    removed = bool(raw.get("removed")) or file is None
-    return Change(
-        file_id=raw["fileId"],
-        removed=removed,
-        file=None if removed or file is None else parse_file(file),
-    )
+    """Read a Change resource; one without a file is as good as removed.
+
+    One that cannot be read says so, because it must not hide the rest of its page.
+    """
+    file, file_id = raw.get("file"), str(raw["fileId"])
+    if raw.get("removed") or file is None:
+        return Change(file_id=file_id, removed=True, file=None)
+    try:
+        return Change(file_id=file_id, removed=False, file=parse_file(file))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"Drive's answer cannot be read: {type(error).__name__}: {error}"
+        return Change(file_id=file_id, removed=False, file=None, unreadable=problem)
+
+
+def _readable(files: Iterable[dict[str, Any]]) -> Iterator[DriveFile]:
+    for raw in files:
+        try:
+            yield parse_file(raw)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            LOG.exception("Drive file %s cannot be read", raw.get("id"))
 
 
 def quoted(text: str) -> str:

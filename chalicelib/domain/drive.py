@@ -84,12 +84,14 @@ class Change:
 
     Attributes:
         removed: deleted, or no longer shared with us; Drive does not tell which.
-        file: how the file is now; None when `removed`.
+        file: how the file is now; None when `removed`, or when what Drive said made no sense.
+        unreadable: what made no sense.
     """
 
     file_id: str
     removed: bool
     file: DriveFile | None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

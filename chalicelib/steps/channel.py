@@ -25,6 +25,10 @@ CURRENT = ("drive#changes", "channel")
 LIFE = timedelta(days=7)
 #: Open the next one this long before the current one ends, or half way through a shorter life.
 OVERLAP = timedelta(days=1)
+#: So many sweeps in a row that found changes nobody had notified us of, and the channel is taken
+#: for dead: anyone with the same OAuth client can stop it, and Drive does not say so.
+#: One such sweep proves nothing: it may have been quicker than the notification.
+SILENT_SWEEPS = 2
 
 
 def renew(services: Services, now: datetime | None = None) -> bool:
@@ -38,10 +42,27 @@ def renew(services: Services, now: datetime | None = None) -> bool:
     except ChannelIdTaken:
         # Most likely our own: the answer that opened it was lost, and with it what stops it.
         opened = _open(services, now)
-    services.records.save_state(*CURRENT, opened)
+    services.records.save_state(*CURRENT, {**opened, "silent": 0})
     if current:
         _close(services, current)
     return True
+
+
+def heard(services: Services) -> None:
+    """A notification came."""
+    if services.records.state(*CURRENT).get("silent"):
+        services.records.save_state(*CURRENT, {"silent": 0})
+
+
+def swept(services: Services, changes: int) -> None:
+    """A sweep read so many changes that no notification had had read before."""
+    if not changes or not services.records.state(*CURRENT).get("channel_id"):
+        return
+    now = services.records.save_state(*CURRENT, {}, add={"silent": 1})
+    if now is not None and now["silent"] >= SILENT_SWEEPS:
+        log.warning("Drive's channel is silent though there are changes; opening another")
+        services.records.save_state(*CURRENT, {"renew_at": iso(services.now())})
+        renew(services)
 
 
 def _open(services: Services, now: datetime) -> dict[str, str]:

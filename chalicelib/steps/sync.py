@@ -4,6 +4,9 @@ A notification is only a hint; truth is the log. Many hints, one reader: whoever
 reads until no hint came in meanwhile. The page token moves on only after the executions of its
 changes were started, so a crash repeats work instead of losing it, and the job record decides
 that a repeat is the same drop.
+
+A file whose job cannot be started holds the page token, so that it comes again. It does not hold up
+the files after it, and not for ever: see `aside`.
 """
 
 from __future__ import annotations
@@ -15,15 +18,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chalicelib.adapters.drive_errors import PageTokenInvalid
+from chalicelib.adapters.drive_errors import FileGone, PageTokenInvalid
 from chalicelib.adapters.records import Outside
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
-from chalicelib.domain.drive import Candidate, DriveFile, candidate
+from chalicelib.domain.drive import Candidate, ChangePage, DriveFile, candidate
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import iso
 from chalicelib.domain.workflow import Workflow
 from chalicelib.services import Services
+from chalicelib.steps.aside import give_up, set_aside
 from chalicelib.steps.ledger import tell_row_writer
 
 log = logging.getLogger(__name__)
@@ -32,20 +36,34 @@ STATE = ("drive#changes", "sync")
 LEASE_S = 240
 
 
-def sync(services: Services) -> None:
-    """Process everything in the change log. Returns at once when another sync is at it."""
+def sync(services: Services) -> int:
+    """Process everything in the change log; returns how many changes there were.
+
+    Returns at once, with 0, when another sync is at it.
+    """
     state = services.records.save_state(*STATE, {}, add={"hints": 1})
     assert state is not None
     owner = uuid.uuid4().hex
     held = _taken(services, owner)
     if held is None:
-        return  # its holder sees our hint before it lets go
+        return 0  # its holder sees our hint before it lets go
     try:
-        _read_every_hint(_Reading(services=services, owner=owner), held)
+        return _read_every_hint(_Reading(services=services, owner=owner), held)
     except BaseException:
         # Nobody reads now, and the next hint must not wait for the lease to expire.
         services.records.save_state(*STATE, {"lease_until": 0}, only_if={"owner": owner})
         raise
+
+
+def look_at(services: Services, file_id: str) -> None:
+    """Start the jobs of one file, as it is in Drive now; one that is gone is nobody's work.
+
+    Raises: what kept them from being started.
+    """
+    try:
+        _start_jobs_of(services, services.drive.get(file_id))
+    except FileGone:
+        log.info("Drive file %s was given up before, and is gone", file_id)
 
 
 def _taken(services: Services, owner: str) -> dict[str, Any] | None:
@@ -79,11 +97,13 @@ class _Reading:
     Attributes:
         failures: of files whose jobs could not be started. From the first on the page token stays
             where it is, so that they come again; what follows them is started all the same.
+        changes: how many each page told of.
     """
 
     services: Services
     owner: str
     failures: list[Exception] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
 
     def reached(self, token: str) -> None:
         """Raises: _LeaseLost."""
@@ -100,7 +120,7 @@ class _Reading:
         return bool(self.services.records.save_state(*STATE, {"lease_until": 0}, only_if=seen))
 
 
-def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> None:
+def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
     try:
         _read_log(reading, held.get("page_token"))
         while not reading.released(held["hints"]):
@@ -110,6 +130,7 @@ def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> None:
         log.warning("the change log took longer than the lease; another reads on")
     if reading.failures:
         raise reading.failures[0]
+    return sum(reading.changes)
 
 
 def _read_log(reading: _Reading, token: str | None) -> None:
@@ -128,6 +149,8 @@ def _read_log(reading: _Reading, token: str | None) -> None:
         reading.reached(token)
         page = drive.changes(token)
     while True:
+        reading.changes.append(len(page.changes))
+        _give_up_unreadable(reading, page)
         _start_new(reading, (change.file for change in page.changes if change.file))
         token = page.next_page_token or page.new_start_page_token
         assert token is not None
@@ -149,7 +172,15 @@ def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> None:
             _start_jobs_of(reading.services, file)
         except Exception as error:
             log.exception("Drive file %s could not be started", file.file_id)
-            reading.failures.append(error)
+            if not set_aside(reading.services, file.file_id, file.name, error):
+                reading.failures.append(error)
+
+
+def _give_up_unreadable(reading: _Reading, page: ChangePage) -> None:
+    """Drive says the same again each time; only a newer version of ours can read it."""
+    for change in page.changes:
+        if change.unreadable is not None:
+            give_up(reading.services, change.file_id, "", change.unreadable)
 
 
 def _start_jobs_of(services: Services, file: DriveFile) -> None:

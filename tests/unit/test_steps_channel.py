@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib import triggers
 from chalicelib.adapters.drive_errors import CallRefused, ChannelIdTaken, DriveUnavailable
 from chalicelib.domain.text import parse_iso
-from chalicelib.steps.channel import CURRENT, LIFE, OVERLAP, renew
+from chalicelib.steps.channel import CURRENT, LIFE, OVERLAP, SILENT_SWEEPS, renew
 from chalicelib.steps.sync import STATE
 from tests.fakes import Killed, World
 
@@ -127,6 +128,47 @@ def test_an_old_channel_that_cannot_be_stopped_is_no_harm(world: World) -> None:
     world.drive.fail_next("stop_channel", DriveUnavailable("Drive is away."))
     assert renew(world.services, NOW + LIFE)
     assert stored(world) == [current(world)["channel_id"]]
+
+
+def test_a_channel_that_died_in_silence_is_replaced(world: World, monkeypatch) -> None:
+    """Anyone with the same OAuth client can stop it, and Drive tells nobody."""
+    monkeypatch.setattr(triggers, "services", lambda: world.services)
+    world.now = lambda: NOW
+    renew(world.services)
+    old = current(world)["channel_id"]
+    world.drive.channels.clear()  # stolen
+    for number in range(SILENT_SWEEPS):
+        assert current(world)["channel_id"] == old
+        triggers.sweep_drive()  # finds nothing, which proves nothing
+        world.drive.add(f"{number}.txt", b"x")
+        triggers.sweep_drive()
+    assert list(world.drive.channels) == [current(world)["channel_id"]] != [old]
+    for number in range(SILENT_SWEEPS - 1):  # and the new one has its chance
+        world.drive.add(f"new-{number}.txt", b"x")
+        triggers.sweep_drive()
+    assert list(world.drive.channels) == [current(world)["channel_id"]]
+
+
+def test_a_channel_that_was_heard_of_is_kept(world: World, monkeypatch) -> None:
+    """A sweep may be quicker than a notification."""
+    monkeypatch.setattr(triggers, "services", lambda: world.services)
+    world.now = lambda: NOW
+    renew(world.services)
+    known = current(world)["channel_id"]
+    for number in range(4 * SILENT_SWEEPS):
+        world.drive.add(f"{number}.txt", b"x")
+        triggers.sweep_drive()
+        triggers.drive_changed({"Records": [{"messageId": "1", "body": "{}"}]})
+    assert current(world)["channel_id"] == known
+
+
+def test_before_there_is_a_channel_a_sweep_opens_none(world: World, monkeypatch) -> None:
+    monkeypatch.setattr(triggers, "services", lambda: world.services)
+    triggers.sweep_drive()
+    for number in range(4):
+        world.drive.add(f"{number}.txt", b"x")
+        triggers.sweep_drive()
+    assert world.drive.channels == {}
 
 
 def test_a_crash_anywhere_leaves_a_channel_that_is_believed() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib import triggers
 from chalicelib.adapters.drive_errors import DriveUnavailable, PageTokenInvalid
 from chalicelib.adapters.records import Outside
-from chalicelib.domain.job import Status
+from chalicelib.domain.drive import Change, ChangePage
+from chalicelib.domain.job import Job, Status
 from chalicelib.steps import sync as sync_step
+from chalicelib.steps.aside import ATTEMPTS, PATIENCE
 from chalicelib.steps.sync import LEASE_S, STATE, sync
 from tests.examples import a_workflow
 from tests.fakes import INBOX, Killed, World, aws_error
@@ -266,6 +272,100 @@ def test_one_bad_file_does_not_hold_up_the_others(world: World, broken: str) -> 
     assert started(world) == ["b.mp4", "c.mp4"]
     sync(world.services)  # and it comes again, alone
     assert started(world) == ["b.mp4", "c.mp4", "bad.mp4"]
+
+
+def test_a_poison_file_is_set_aside_and_the_log_is_read_on(world: World, clock) -> None:
+    """It fails each time; the page token must not wait for it for ever."""
+    start = world.flows.start
+
+    def refuses(workflow: str, name: str, state: dict[str, Any]) -> None:
+        if world.job(state["job_id"]).file_name == "poison.mp4":
+            raise aws_error("ValidationException")
+        start(workflow, name, state)
+
+    world.flows.start = refuses
+    poison = world.drive.add("poison.mp4", b"poison")
+    place = world.records.state(*STATE)["page_token"]
+    for number in range(ATTEMPTS):
+        world.drive.add(f"{number}.mp4", b"%d" % number)
+        if number < ATTEMPTS - 1:
+            with pytest.raises(ClientError):
+                sync(world.services)
+            assert world.records.state(*STATE)["page_token"] == place
+            clock.now += PATIENCE.total_seconds() / (ATTEMPTS - 1)
+        else:
+            assert sync(world.services)
+        assert started(world)[-1] == f"{number}.mp4"
+    [(file_id, reason)] = world.queues.files_aside
+    assert file_id == poison and "ValidationException" in reason
+    assert world.records.state(*STATE)["page_token"] != place
+    assert sync(world.services) == 0  # nothing is read twice any more
+    # A new version of the file is a new chance.
+    world.flows.start = start
+    world.drive.replace(poison, b"better")
+    sync(world.services)
+    assert started(world)[-1] == "poison.mp4"
+
+
+def test_an_outage_sets_no_file_aside(world: World, clock) -> None:
+    world.drive.add("a.mp4", b"aa")
+    for _ in range(4 * ATTEMPTS):
+        world.flows.fail_next("start", aws_error("ThrottlingException"))
+        with pytest.raises(ClientError):
+            sync(world.services)
+        clock.now += 900
+    assert world.queues.files_aside == []
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+
+
+def test_a_file_that_cannot_even_be_set_aside_keeps_the_log_waiting(world: World, clock) -> None:
+    world.drive.add("a.mp4", b"aa")
+    world.drive.add("b.mp4", b"bb")
+    for _ in range(2 * ATTEMPTS):
+        world.records.fail_next("create", aws_error("ValidationException"))
+        world.queues.fail_next("set_file_aside", aws_error("QueueDoesNotExist"))
+        with pytest.raises(ClientError):
+            sync(world.services)
+        assert started(world) == ["b.mp4"]
+        clock.now += PATIENCE.total_seconds()
+    sync(world.services)
+    assert started(world) == ["b.mp4", "a.mp4"]
+
+
+def test_an_entry_that_cannot_be_read_is_set_aside_at_once(world: World) -> None:
+    world.drive.add("a.mp4", b"aa")
+    changes = world.drive.changes
+
+    def strange(token: str) -> ChangePage:
+        page = changes(token)
+        odd = Change(file_id="odd", removed=False, file=None, unreadable="size is a word")
+        return replace(page, changes=(odd, *page.changes))
+
+    world.drive.changes = strange
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+    assert world.queues.files_aside == [("odd", "size is a word")]
+
+
+def test_what_was_set_aside_is_looked_at_again_when_a_person_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "services", lambda: world.services)
+    good, bad = world.drive.add("good.mp4", b"1"), world.drive.add("bad.mp4", b"22")
+    bodies = [{"file_id": id, "reason": "x"} for id in (good, bad, "deleted since")]
+    records = [{"messageId": str(n), "body": json.dumps(body)} for n, body in enumerate(bodies)]
+    create = world.records.create
+
+    def picky(job: Job) -> bool:
+        if job.file_name == "bad.mp4":
+            raise aws_error("ValidationException")
+        return create(job)
+
+    world.records.create = picky
+    answer = triggers.drive_changed({"Records": records})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert started(world) == ["good.mp4"]
 
 
 def test_a_bad_file_in_a_listing_is_listed_again(world: World) -> None:
