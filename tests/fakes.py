@@ -28,7 +28,8 @@ from chalicelib.adapters.storage import Found, ObjectExists
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
-from chalicelib.domain.job import Job
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.job_list import JobSummary, Place
 from chalicelib.domain.notice import Notice
 from chalicelib.services import Services
 
@@ -124,7 +125,7 @@ class Records(Failing):
         if key in self.items:
             return False
         marks = {"open": "1"} if job.status.is_open else {}
-        self.items[key] = {**_stored(job), **marks, "unsynced": "1"}
+        self.items[key] = {**_stored(job), **marks, "unsynced": "1", "listed": "1"}
         return True
 
     def update(
@@ -172,6 +173,26 @@ class Records(Failing):
 
     def unsynced_jobs(self) -> Iterator[Job]:
         return self._marked("unsynced")
+
+    def list_jobs(
+        self,
+        *,
+        limit: int,
+        status: Status | None = None,
+        workflow: str | None = None,
+        after: Place | None = None,
+    ) -> tuple[list[JobSummary], Place | None]:
+        self._may_fail("list_jobs")
+        wanted = {"listed": "1", **({"status": status.value} if status else {})}
+        if workflow is not None:
+            wanted["workflow"] = workflow
+        items = [i for i in self.items.values() if all(i.get(k) == v for k, v in wanted.items())]
+        found = [from_plain(JobSummary, item) for item in items]
+        found.sort(key=lambda job: (job.created_at, job.job_id), reverse=True)
+        if after is not None:
+            last = (after.created_at, after.job_id)
+            found = [job for job in found if (job.created_at, job.job_id) < last]
+        return found[:limit], found[limit - 1].place if len(found) > limit else None
 
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         self._may_fail("state")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.job import Job
+from chalicelib.domain.job_list import JobSummary, Place
 
 if TYPE_CHECKING:
     from chalicelib.domain.job import Status
@@ -18,6 +19,8 @@ LOG = logging.getLogger(__name__)
 
 #: Written with every job so that two sparse indexes find what still needs care.
 OPEN_INDEX, UNSYNCED_INDEX = "open-jobs", "unsynced-rows"
+#: Every job, newest first: all of them in one partition, or those of one status.
+TIME_INDEX, STATUS_INDEX = "jobs-by-time", "jobs-by-status"
 
 
 class Records:
@@ -36,7 +39,7 @@ class Records:
     def create(self, job: Job) -> bool:
         """Write a new job. False when there is one with this id already."""
         item = {**_job_key(job.job_id), **_attributes(to_plain(job)), **_index_marks(job.status)}
-        item["unsynced"] = "1"
+        item |= {"unsynced": "1", "listed": "1"}
         return self._put(item, "attribute_not_exists(pk)")
 
     def update(
@@ -112,6 +115,45 @@ class Records:
 
     def unsynced_jobs(self) -> Iterator[Job]:
         return self._indexed(UNSYNCED_INDEX, "unsynced")
+
+    def list_jobs(
+        self,
+        *,
+        limit: int,
+        status: Status | None = None,
+        workflow: str | None = None,
+        after: Place | None = None,
+    ) -> tuple[list[JobSummary], Place | None]:
+        """A page of jobs, newest first, and where the next begins; None after the last.
+
+        A page may hold fewer than `limit` although more follow, where few are of the workflow.
+        """
+        name, value = ("status", status.value) if status else ("listed", "1")
+        query: dict[str, Any] = {
+            "IndexName": STATUS_INDEX if status else TIME_INDEX,
+            "KeyConditionExpression": "#a = :a",
+            "ExpressionAttributeNames": {"#a": name},
+            "ExpressionAttributeValues": {":a": value},
+            "ScanIndexForward": False,
+        }
+        if workflow is None:
+            query["Limit"] = limit + 1
+        else:
+            query["FilterExpression"] = "#w = :w"
+            query["ExpressionAttributeNames"]["#w"] = "workflow"
+            query["ExpressionAttributeValues"][":w"] = workflow
+        if after is not None:
+            start = {**_job_key(after.job_id), name: value, "created_at": after.created_at}
+            query["ExclusiveStartKey"] = start
+        page = self._table.query(**query)
+        found = [from_plain(JobSummary, _plain(item)) for item in page["Items"]]
+        if len(found) > limit:
+            return found[:limit], found[limit - 1].place
+        last = page.get("LastEvaluatedKey")
+        if last is None:
+            return found, None
+        job_id = str(last["pk"]).removeprefix("job#")
+        return found, Place(created_at=str(last["created_at"]), job_id=job_id)
 
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         """A small item that is not a job: sync state, a channel. Empty when there is none."""
