@@ -82,4 +82,10 @@ def close(
 
 
 def tell_row_writer(services: Services, job: Job) -> None:
-    services.queues.row_is_dirty(job.job_id, job.row_version)
+    """A message that was not sent delays the row and not the video: its record is marked, and
+    `requeue` sends another.
+    """
+    try:
+        services.queues.row_is_dirty(job.job_id, job.row_version)
+    except Exception:
+        log.exception("job %s: its row waits for the next round", job.job_id)

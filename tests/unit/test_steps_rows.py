@@ -16,6 +16,7 @@ from chalicelib.adapters.airtable import (
     AirtableUnavailable,
 )
 from chalicelib.domain.job import Job, Status
+from chalicelib.steps import ledger
 from chalicelib.steps import rows as rows_step
 from chalicelib.steps.airtable_pause import PATIENCE
 from chalicelib.steps.rows import ATTEMPTS, DEFAULT_PAUSE_S, requeue, sync_rows
@@ -263,6 +264,16 @@ def test_a_full_base_takes_changes_of_rows_it_has(world: World) -> None:
     assert sync_rows(world.services, IDS[3:6]) == {}
     assert unsynced(world) == []
     assert len(world.topic.sent) == 1
+
+
+def test_a_queue_that_takes_no_message_delays_the_row_and_not_the_video(world: World) -> None:
+    [job_id] = dirty(world, 1)
+    world.queues.fail_next("row_is_dirty", aws_error("ServiceUnavailable", status=503))
+    ledger.write(world.services, world.job(job_id), started_at="2026-05-04T09:31:00.000Z")
+    assert world.queues.dirty == []
+    assert requeue(world.services) == 1
+    sync_rows(world.services, [job_id])
+    assert world.airtable.rows[job_id]["Processing Date"] == "2026-05-04T09:31:00.000Z"
 
 
 # Poison
