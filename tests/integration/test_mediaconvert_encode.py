@@ -185,10 +185,10 @@ def encode(tmp_path):
     return Encoder(tmp_path)
 
 
-def ssim(result, source, chain="null"):
+def ssim(result, source, chain="null", own="null"):
     said = ffmpeg(
         "-noautorotate", "-i", result, "-noautorotate", "-i", source,
-        "-filter_complex", f"[1:v]{chain}[r];[0:v][r]ssim", "-an", "-f", "null", "-",
+        "-filter_complex", f"[1:v]{chain}[r];[0:v]{own}[o];[o][r]ssim", "-an", "-f", "null", "-",
     )  # fmt: skip
     return float(re.search(r"All:([0-9.]+)", said)[1])
 
@@ -359,6 +359,25 @@ def test_a_clip_is_cut_to_the_frame(encode, films):
     assert read(result).video.frames_found == 25
     source = films / "four-seconds.mp4"
     assert ssim(result, source, "trim=start_frame=35:end_frame=60,setpts=PTS-STARTPTS") > 0.97
+
+
+def test_clips_are_strung_together_with_their_sound(encode, films):
+    result = encode(
+        films / "two-tracks.mp4",
+        audio=(aac(1),),
+        settings={"perFrameMetrics": ["SSIM"]},
+        inputClippings=[
+            {"startTimecode": "00:00:00:15", "endTimecode": "00:00:00:24"},
+            {"startTimecode": "00:00:00:02", "endTimecode": "00:00:00:11"},
+        ],
+    )
+    found = read(result)
+    assert found.video.frames_found == len(encode.metric("SSIM")) == 20
+    assert found.audio[0].duration_s == pytest.approx(20 / float(found.video.rate), abs=0.05)
+    for first, of_source in ((0, 15), (10, 2)):
+        own = f"trim=start_frame={first}:end_frame={first + 10},setpts=N"
+        theirs = f"trim=start_frame={of_source}:end_frame={of_source + 10},setpts=N"
+        assert ssim(result, films / "two-tracks.mp4", theirs, own) > 0.97
 
 
 def test_a_file_cut_in_the_middle_completes_short_with_a_warning(encode, films, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from slimreel.local.mediaconvert.errors import JobError
 from slimreel.local.mediaconvert.framerate import Timing, output_rate, timing
-from slimreel.local.mediaconvert.timecode import Clip, clip, frames
+from slimreel.local.mediaconvert.timecode import Clip, clips, frames
 
 MS = Fraction(1, 1000)
 
@@ -68,7 +68,8 @@ def test_timecodes_count_frames(timecode, rate, frame):
 
 def input_clip(**settings):
     start_timecode = settings.pop("start_timecode", None)
-    return clip(settings, rate=Fraction(25), duration_s=4.0, start_timecode=start_timecode)
+    found = clips(settings, rate=Fraction(25), duration_s=4.0, start_timecode=start_timecode)
+    return found[0] if found else None
 
 
 def test_a_clip_includes_its_end_frame():

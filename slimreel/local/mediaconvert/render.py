@@ -34,6 +34,7 @@ class Rendering:
     """Everything ffmpeg must be told for one output.
 
     Attributes:
+        clips: what is strung together; none for the whole file.
         output_name: file name in the working directory, with the extension.
         muxer: ffmpeg muxer, "mp4" or "mov".
         duration_s: length of the output as planned.
@@ -41,7 +42,7 @@ class Rendering:
     """
 
     source: Source
-    clip: Clip | None
+    clips: tuple[Clip, ...]
     video: VideoPlan | None
     audio: tuple[AudioPlan, ...]
     output_name: str
@@ -68,12 +69,20 @@ def _input(ffmpeg: str, rendering: Rendering) -> list[str]:
         "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
         "-noautorotate",
     ]  # fmt: skip
-    if rendering.clip is not None:
-        # A tenth of a frame early, so that rounding never loses the first frame.
-        rate = rendering.source.video.rate if rendering.source.video else Fraction(100)
-        start = max(Fraction(0), rendering.clip.start_s - Fraction(1, 10) / rate)
-        argv += ["-ss", f"{float(start):.6f}", "-t", f"{float(rendering.clip.duration_s):.6f}"]
-    return [*argv, "-i", f"file:{rendering.source.path}"]
+    if not rendering.clips:
+        return [*argv, "-i", f"file:{rendering.source.path}"]
+    # Every decoder waits with its pictures for its turn, so many must be content with a thread.
+    threads = ["-threads", "1"] if len(rendering.clips) > 2 else []
+    for clip in rendering.clips:
+        argv += [*threads, *_cut(rendering, clip), "-i", f"file:{rendering.source.path}"]
+    return argv
+
+
+def _cut(rendering: Rendering, clip: Clip) -> list[str]:
+    """Options of an input: a tenth of a frame early, so that rounding never loses the first."""
+    rate = rendering.source.video.rate if rendering.source.video else Fraction(100)
+    start_s = max(Fraction(0), clip.start_s - Fraction(1, 10) / rate)
+    return ["-ss", f"{float(start_s):.6f}", "-t", f"{float(clip.duration_s):.6f}"]
 
 
 def _first_pass(rendering: Rendering, video: VideoPlan) -> list[str]:
@@ -84,8 +93,14 @@ def _first_pass(rendering: Rendering, video: VideoPlan) -> list[str]:
 
 
 def _video_head(rendering: Rendering, video: VideoPlan) -> str:
+    """The graph up to the pictures that are encoded; clips are strung together."""
     assert rendering.source.video is not None
-    return f"[0:{rendering.source.video.index}]{','.join(video.filters)}"
+    index, chain = rendering.source.video.index, ",".join(video.filters)
+    if len(rendering.clips) < 2:
+        return f"[0:{index}]{chain}"
+    parts = [f"[{n}:{index}]{chain}[clip{n}]" for n in range(len(rendering.clips))]
+    inputs = "".join(f"[clip{n}]" for n in range(len(rendering.clips)))
+    return ";".join([*parts, f"{inputs}concat=n={len(rendering.clips)}:v=1:a=0"])
 
 
 def _outputs(rendering: Rendering, passes: Sequence[str]) -> list[str]:
@@ -97,32 +112,43 @@ def _outputs(rendering: Rendering, passes: Sequence[str]) -> list[str]:
         graph = f"{head},split=2[enc][ref]" if measured else f"{head}[enc]"
         argv += ["-filter_complex", graph]
     for number, track in enumerate(rendering.audio):
-        argv += _audio_graph(number, track, rendering.duration_s)
+        argv += _audio_graph(number, track, rendering)
     if video is not None:
         argv += ["-map", "[enc]", *video.encoder, *passes]
         argv += ["-passlogfile", _PASS_LOG] if passes else []
         argv += ["-vstats_file", VSTATS] if video.qvbr_level is not None else []
     for number, track in enumerate(rendering.audio):
-        argv += _audio_output(number, track)
+        argv += _audio_output(number, track, clips=len(rendering.clips))
     argv += _container(rendering)
     return argv + (_metrics(measured) if measured else [])
 
 
-def _audio_graph(number: int, track: AudioPlan, duration_s: float) -> list[str]:
-    """Only merged tracks and silence need a graph; a single track is mapped as it is."""
+def _audio_graph(number: int, track: AudioPlan, rendering: Rendering) -> list[str]:
+    """Only merged tracks, clips strung together and silence need a graph; a single track is mapped
+    as it is."""
     if not track.tracks:
         layout = track.layout or "stereo"
-        source = f"anullsrc=r={track.sample_rate_hz}:cl={layout},atrim=duration={duration_s:.6f}"
-        return ["-filter_complex", f"{source}[a{number}]"]
-    if len(track.tracks) > 1:
-        inputs = "".join(f"[0:{part.index}]" for part in track.tracks)
-        merge = f"{inputs}amerge=inputs={len(track.tracks)},aformat=channel_layouts={track.layout}"
-        return ["-filter_complex", f"{merge}[a{number}]"]
-    return []
+        source = f"anullsrc=r={track.sample_rate_hz}:cl={layout}"
+        return ["-filter_complex", f"{source},atrim=duration={rendering.duration_s:.6f}[a{number}]"]
+    clips = max(1, len(rendering.clips))
+    if len(track.tracks) == 1 and clips == 1:
+        return []
+    parts = [_merged(f"a{number}c", clip, track) for clip in range(clips)]
+    if clips == 1:
+        return ["-filter_complex", parts[0].replace(f"[a{number}c0]", f"[a{number}]")]
+    inputs = "".join(f"[a{number}c{clip}]" for clip in range(clips))
+    return ["-filter_complex", ";".join([*parts, f"{inputs}concat=n={clips}:v=0:a=1[a{number}]"])]
 
 
-def _audio_output(number: int, track: AudioPlan) -> list[str]:
-    single = len(track.tracks) == 1
+def _merged(name: str, clip: int, track: AudioPlan) -> str:
+    """One clip's sound in the track's layout."""
+    inputs = "".join(f"[{clip}:{part.index}]" for part in track.tracks)
+    merge = f"amerge=inputs={len(track.tracks)}," if len(track.tracks) > 1 else ""
+    return f"{inputs}{merge}aformat=channel_layouts={track.layout}[{name}{clip}]"
+
+
+def _audio_output(number: int, track: AudioPlan, *, clips: int) -> list[str]:
+    single = len(track.tracks) == 1 and clips < 2
     argv = ["-map", f"0:{track.tracks[0].index}" if single else f"[a{number}]"]
     argv += [f"-c:a:{number}", track.encoder]
     for option, value in zip(track.options[::2], track.options[1::2], strict=True):

@@ -245,9 +245,21 @@ def not_done(body: dict[str, Any]) -> list[str]:
     for number, item in enumerate(inputs):
         if not str(item.get("fileInput", "")).startswith("s3://"):
             found.append(f"/settings/inputs/{number}/fileInput: HTTP inputs")
-        if len(item.get("inputClippings") or []) > 1:
-            found.append(f"/settings/inputs/{number}/inputClippings: more than one clip")
+        if len(item.get("inputClippings") or []) > 1 and _passes_sound(body["settings"]):
+            found.append(f"/settings/inputs/{number}/inputClippings: clips of sound passed through")
     return found
+
+
+def _passes_sound(settings: dict[str, Any]) -> bool:
+    """Whether sound is to be copied, which cannot be strung together here."""
+    return any(
+        audio["codecSettings"].get("codec") == "PASSTHROUGH"
+        or (audio["codecSettings"].get("aacSettings") or {}).get("passthroughControl")
+        == "WHEN_POSSIBLE"
+        for group in settings["outputGroups"]
+        for output in group["outputs"]
+        for audio in output.get("audioDescriptions") or ()
+    )
 
 
 def _walk(tree: Any, value: Any, pointer: str) -> Iterator[str]:

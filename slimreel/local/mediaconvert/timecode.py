@@ -39,20 +39,23 @@ def frames(timecode: str, rate: Fraction) -> int:
     return count
 
 
-def clip(
+def clips(
     input_settings: dict[str, Any], *, rate: Fraction, duration_s: float, start_timecode: str | None
-) -> Clip | None:
-    """The one clip of an input, or None for the whole file.
+) -> tuple[Clip, ...]:
+    """The clips of an input, in their order; none for the whole file.
 
     Raises:
-        JobError: 1060, the clip lies outside the input.
+        JobError: 1060, a clip lies outside the input.
     """
-    clips = input_settings.get("inputClippings") or []
-    if not clips:
-        return None
     zero = _zero_frame(input_settings, rate, start_timecode)
     last = round(Fraction(duration_s) * rate) - 1
-    start_text, end_text = clips[0].get("startTimecode"), clips[0].get("endTimecode")
+    return tuple(
+        _clip(asked, rate, zero, last) for asked in input_settings.get("inputClippings") or ()
+    )
+
+
+def _clip(asked: dict[str, str], rate: Fraction, zero: int, last: int) -> Clip:
+    start_text, end_text = asked.get("startTimecode"), asked.get("endTimecode")
     first = frames(start_text, rate) - zero if start_text else 0
     end = frames(end_text, rate) - zero if end_text else last
     if not 0 <= first <= end or first > last or end > last + 1:

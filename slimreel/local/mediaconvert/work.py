@@ -206,7 +206,7 @@ def _plan_output(
     input_settings = job.settings["inputs"][0]
     group_settings = group["outputGroupSettings"]
     rate = source.video.rate if source.video else Fraction(100)
-    clip = timecode.clip(
+    clips = timecode.clips(
         input_settings,
         rate=rate,
         duration_s=source.duration_s,
@@ -223,11 +223,12 @@ def _plan_output(
     container = settings["containerSettings"]
     muxer = container["container"].lower()
     options = container.get(f"{muxer}Settings") or {}
-    duration_s = float(clip.duration_s) if clip else source.duration_s
+    clipped_s = float(sum(clip.duration_s for clip in clips))
+    duration_s = clipped_s if clips else source.duration_s
     match = options.get("audioDuration") == "MATCH_VIDEO_DURATION" and source.video is not None
     rendering = render.Rendering(
         source=source,
-        clip=clip,
+        clips=clips,
         video=picture,
         audio=heard,
         output_name=f"output.{muxer}",
