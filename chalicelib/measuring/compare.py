@@ -22,7 +22,7 @@ _PREROLL_S = 0.5
 _POSTROLL_S = 1.0
 #: A stretch of the result begins and ends this much of a frame early, so that its edges never
 #: fall on a frame, whose time stamp may be rounded either way.
-_EARLY_FRAMES = 0.25
+_EARLY_FRAMES, _EARLY_SHARE = 0.25, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ def _stretch(look: Look, window: Window, before_s: float, after_s: float) -> lis
     """Input options that read a window; none for what reaches from the start to the end."""
     assert look.video is not None
     options: list[str] = []
-    early_s = _EARLY_FRAMES * look.video.frame_duration_s
+    early_s = _early_s(look.video, window)
     lead_s = look.video_start_s - look.file_start_s  # what the file has before its first frame
     seek_s = lead_s + window.start_s - max(before_s, early_s)
     if window.start_s > 0 and seek_s > 0:
@@ -148,7 +148,13 @@ def _end_s(video: StreamTimes, window: Window) -> float:
     length_s = window.length_s or video.duration_s - window.start_s
     if window.length_s is None and video.frame_rate is None:
         return length_s - ROUNDING_S  # nobody knows how long the last frame is
-    return length_s - _EARLY_FRAMES * video.frame_duration_s
+    return length_s - _early_s(video, window)
+
+
+def _early_s(video: StreamTimes, window: Window) -> float:
+    """Never much of the window, though a frame may claim to last for days."""
+    early_s = _EARLY_FRAMES * video.frame_duration_s
+    return early_s if window.length_s is None else min(early_s, _EARLY_SHARE * window.length_s)
 
 
 def _from_zero(look: Look, window: Window) -> str:

@@ -163,7 +163,7 @@ def test_index_over_the_limit_is_refused_before_it_is_read():
         longest = max(longest, length)
         return head[start : start + length].ljust(length, b"\0")
 
-    with pytest.raises(Mp4Error, match="larger than 64 MiB"):
+    with pytest.raises(Mp4Error, match="larger than 40 MiB"):
         read_metadata(read, len(FTYP) + size)
     assert longest <= 64 * 2**10
 

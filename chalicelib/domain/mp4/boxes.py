@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 
 Read = Callable[[int, int], bytes]
 
-#: The index of a ten-hour film is some 30 MB; more than this is not worth a Lambda's memory.
-MOOV_LIMIT_BYTES = 64 * 2**20
+#: The index of a ten-hour film is some 30 MB. Rewriting takes six times as much memory, of the 512 MB
+#: that `restore` has.
+MOOV_LIMIT_BYTES = 40 * 2**20
 #: Cameras write a handful of boxes beside each other; a long row of them is an attack on our time.
 TOP_LEVEL_LIMIT = 1_000
 BOXES_IN_MOOV_LIMIT = 50_000
+#: Requests for one file. Each takes S3 some 20 ms, and a function has minutes.
+READS_LIMIT = 1_500
 _BLOCK_BYTES = 64 * 2**10
 
 #: Which children of a box are opened; everything else stays a leaf, copied byte for byte.
@@ -111,6 +114,7 @@ class Source:
     size_bytes: int
     _block_start: int = 0
     _block: bytes = b""
+    _reads_left: int = READS_LIMIT
 
     def take(self, start: int, length: int) -> bytes:
         """Exactly the bytes `[start, start + length)`.
@@ -129,6 +133,9 @@ class Source:
         return self._block[inside : inside + length]
 
     def _fetch(self, start: int, length: int) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise Mp4Error("The file is scattered over too many pieces.")
         body = self.read(start, length)
         if len(body) != length:
             raise Mp4Error("The file is shorter than its stated size.")
@@ -242,10 +249,16 @@ def _can_open(kind: bytes, raw: memoryview) -> bool:
 
 
 def split(raw: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
-    """Type and content of the boxes in `raw`; stops quietly at the first that is none."""
+    """Type and content of the boxes in `raw`; stops quietly at the first that is none.
+
+    Raises:
+        Mp4Error: there are too many.
+    """
     view = memoryview(raw)
     start = 0
+    budget = _Budget()
     while (found := _header(view, start)) is not None:
+        budget.spend()
         kind, header, end = found
         yield kind, bytes(view[start + header : end])
         start = end

@@ -31,10 +31,12 @@ _ELEMENTS_LIMIT = 10_000
 
 @dataclass(slots=True)
 class _Cursor:
-    """Elements between two places of a file, with a limit on how many are looked at."""
+    """Elements between two places of a file, with limits on how many are looked at and how much
+    of their content is taken."""
 
     source: Source
     elements_left: int = field(default=_ELEMENTS_LIMIT)
+    bytes_left: int = field(default=_HEAD_LIMIT_BYTES)
 
     def elements(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Id, start and end of the content of each element in `[start, end)`."""
@@ -60,8 +62,9 @@ class _Cursor:
         return value, start + length
 
     def bytes(self, start: int, end: int) -> bytes:
-        if end - start > _HEAD_LIMIT_BYTES:
-            raise Mp4Error("The Matroska header holds an element that is too large.")
+        self.bytes_left -= end - start
+        if self.bytes_left < 0:
+            raise Mp4Error("The Matroska header holds more than any film has to say.")
         return self.source.take(start, end - start)
 
 

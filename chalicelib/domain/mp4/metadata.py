@@ -13,6 +13,9 @@ from .boxes import printable
 #: (`com.apple.quicktime.*`, `com.android.*`).
 Store = Literal["udta", "itunes", "mdta"]
 
+#: Of what a film says about itself: how many names are listed, and how long one may be.
+LABELS_LIMIT, LABEL_LIMIT = 40, 60
+
 _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 #: 1970-01-01 counted from 1904. Some cameras write Unix time into a 1904 field; ffmpeg reads any
 #: date before 1970 that way, and so do we.
@@ -38,7 +41,7 @@ class Entry:
         """What the entry is, for people: "location", "camera make", or its raw key."""
         name = self.key[4:] if self.store == "mdta" else self.key
         text = name.decode("utf-8", "replace") if self.store == "mdta" else printable(name)
-        return LABELS.get(text) or LABELS.get(text.rpartition(".")[2]) or text
+        return LABELS.get(text) or LABELS.get(text.rpartition(".")[2]) or _tamed(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,8 @@ class MovieMetadata:
             for number, track in enumerate(self.tracks_of(kind), start=1):
                 yield from _track_facts(track, f"{noun} {number}")
         for kind in sorted({track.kind for track in self.tracks} - _CARRIED_TRACKS.keys()):
-            yield _OTHER_TRACKS.get(kind, f"{kind} track"), len(self.tracks_of(kind))
+            noun = _OTHER_TRACKS.get(kind) or f"{printable(kind.encode('latin-1'))} track"
+            yield noun, len(self.tracks_of(kind))
 
 
 _Fact = tuple[str, object]
@@ -128,7 +132,16 @@ def _track_facts(track: TrackMetadata, where: str) -> Iterator[_Fact]:
 
 
 def _labels(facts: Iterator[_Fact]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(label for label, _ in facts))
+    """Without repeats, and no more than people read and a record holds."""
+    labels = tuple(dict.fromkeys(label for label, _ in facts))
+    if len(labels) <= LABELS_LIMIT:
+        return labels
+    return (*labels[:LABELS_LIMIT], f"{len(labels) - LABELS_LIMIT} more")
+
+
+def _tamed(text: str) -> str:
+    """A key that anyone may have chosen, on one line and short."""
+    return "".join(char for char in text if char.isprintable()).strip()[:LABEL_LIMIT] or "unnamed"
 
 
 _CARRIED_TRACKS = {"vide": "video track", "soun": "audio track"}
