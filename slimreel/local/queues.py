@@ -159,13 +159,18 @@ class Queues:
                 destination = self._find(params["DestinationArn"])
                 if destination is None:
                     return _no_queue()
+            waiting = len(source._messages)
             moved = self._move(source, destination)
+            lost = any(message.home_arn == source.queue_arn for message in source._messages)
         self.wake()
+        # What was sent straight to a dead-letter queue came from no queue it could go back to.
+        failed = {"Status": "FAILED", "FailureReason": "CouldNotDetermineMessageSource"}
         task: dict[str, Any] = {
             "TaskHandle": str(uuid.uuid4()),
             "Status": "COMPLETED",
+            **(failed if lost and destination is None else {}),
             "ApproximateNumberOfMessagesMoved": moved,
-            "ApproximateNumberOfMessagesToMove": moved,
+            "ApproximateNumberOfMessagesToMove": waiting,
             "StartedTimestamp": round(time.time() * 1000),
             **{key: params[key] for key in ("SourceArn", "DestinationArn") if key in params},
         }
@@ -176,7 +181,11 @@ class Queues:
         moved = 0
         for message in list(source._messages):
             target = destination or self._find(getattr(message, "home_arn", ""))
-            if target is None or not message.visible or message in source.pending_messages:
+            if (
+                target in (None, source)
+                or not message.visible
+                or message in source.pending_messages
+            ):
                 continue
             source._messages.remove(message)
             message.approximate_receive_count = 0
