@@ -11,10 +11,11 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import triggers
-from chalicelib.api import notifications, videos
+from chalicelib.api import jobs, notifications, videos
 
 app = Chalice(app_name="slimreel", configure_logs=False)
 app.api.cors = False
+app.register_blueprint(jobs.routes)  # list, look at, submit, cancel and retry; signed calls only
 
 
 # From outside, over HTTP. Each of these is public and checks its caller itself.

@@ -280,10 +280,49 @@ def test_only_the_encoders_role_may_be_lent_and_only_to_mediaconvert(template: T
     assert service == "mediaconvert.amazonaws.com"
 
 
-def test_nobody_may_delete_what_was_published(template: Template) -> None:
-    for role, statement in policies(template):
-        if "s3:DeleteObject" in actions(statement):
-            assert statement["Resource"] == {"Fn::Sub": "${TempBucket.Arn}/jobs/*"}, role
+def test_only_who_sweeps_up_may_delete_from_the_published_and_nobody_from_the_web(
+    template: Template,
+) -> None:
+    may = {
+        role
+        for role, statement in policies(template)
+        if "s3:DeleteObject" in actions(statement)
+        and statement["Resource"] != {"Fn::Sub": "${TempBucket.Arn}/jobs/*"}
+    }
+    assert may == {"ReconcileJobsRole"}
+
+
+def test_what_people_ask_for_may_not_touch_more_than_it_needs(template: Template) -> None:
+    """The API is one function, and the one that strangers can reach."""
+    allowed = {a for r, s in policies(template) if r == "ApiHandlerRole" for a in actions(s)}
+    services = {"dynamodb", "logs", "mediaconvert", "s3", "sns", "sqs", "ssm", "states"}
+    assert {action.partition(":")[0] for action in allowed} == services
+    forbidden = {
+        "dynamodb:DeleteItem",
+        "dynamodb:Scan",
+        "iam:PassRole",
+        "mediaconvert:CreateJob",
+        "s3:PutObject",
+        "states:StopExecution",
+    }
+    assert not allowed & forbidden
+
+
+def test_every_route_but_the_public_ones_asks_for_a_signature(template: Template) -> None:
+    (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
+    unsigned = {
+        (method, path)
+        for path, methods in api["Body"]["paths"].items()
+        for method, operation in methods.items()
+        if operation.get("security") != [{"sigv4": []}]
+    }
+    assert unsigned == {
+        ("post", "/drive/notifications"),
+        ("get", "/v/{job_id}"),
+        ("get", "/health"),
+    }
+    scheme = api["Body"]["securityDefinitions"]["sigv4"]
+    assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
 
 
 # Storage

@@ -1,0 +1,202 @@
+"""Jobs over HTTP: list them, look at one, submit, cancel and retry. Described in docs/api.md."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalice.app import Blueprint, Request, Response
+
+from chalicelib.api.access import caller, signed_in
+from chalicelib.domain.control import BadRequest, CannotDo, NotNow, UnknownJob
+from chalicelib.domain.errors import Temporary
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.job_list import place
+from chalicelib.domain.job_view import job_view, summary_view
+from chalicelib.domain.keys import JOB_ID_LENGTH
+from chalicelib.domain.link import video_link
+from chalicelib.services import Services, services
+
+log = logging.getLogger(__name__)
+routes = Blueprint(__name__)
+
+PAGE, LONGEST_PAGE = 25, 100
+BODY_LIMIT_BYTES = 10_000
+_JOB_ID = re.compile(rf"[0-9a-f]{{{JOB_ID_LENGTH}}}")
+#: Drive ids are opaque; these are the characters and the lengths seen in them.
+_FILE_ID = re.compile(r"[A-Za-z0-9_-]{10,128}")
+_WORKFLOW = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_STATUS: Mapping[type, int] = {CannotDo: 400, UnknownJob: 404, NotNow: 409, Temporary: 503}
+Fields = Mapping[str, type]
+
+
+@routes.route("/jobs", methods=["GET"], authorizer=signed_in)
+def list_jobs() -> Response:
+    return _answered(lambda: _list(_query(routes.current_request)))
+
+
+@routes.route("/jobs", methods=["POST"], authorizer=signed_in)
+def submit_job() -> Response:
+    return _answered(lambda: _submit(routes.current_request))
+
+
+@routes.route("/jobs/{job_id}", methods=["GET"], authorizer=signed_in)
+def get_job(job_id: str) -> Response:
+    return _answered(lambda: (200, _view(services(), _found(job_id))))
+
+
+@routes.route("/jobs/{job_id}/cancel", methods=["POST"], authorizer=signed_in)
+def cancel_job(job_id: str) -> Response:
+    return _answered(lambda: _cancel(job_id, routes.current_request))
+
+
+@routes.route("/jobs/{job_id}/retry", methods=["POST"], authorizer=signed_in)
+def retry_job(job_id: str) -> Response:
+    return _answered(lambda: _retry(job_id, routes.current_request))
+
+
+def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    unknown = query.keys() - {"status", "workflow", "limit", "page"}
+    if unknown:
+        raise BadRequest("A list can be asked for by status, workflow, limit and page only.")
+    token = query.get("page")
+    jobs, after = services().records.list_jobs(
+        limit=_limit(query.get("limit")),
+        status=_status(query.get("status")),
+        workflow=_workflow(query.get("workflow")),
+        after=place(token) if token else None,
+    )
+    views = [summary_view(job) for job in jobs]
+    return 200, {"jobs": views, "next_page": after.token() if after else None}
+
+
+def _submit(request: Request) -> tuple[int, dict[str, Any]]:
+    from chalicelib.steps.submit import submit
+
+    asked = _body(request, {"file_id": str, "workflow": str, "preset": str})
+    file_id = asked.get("file_id")
+    if file_id is None:
+        raise BadRequest("Say which file: file_id, the id of a file in Google Drive.")
+    if file_id.startswith("s3://"):
+        raise BadRequest("Only files in Google Drive can be submitted; s3:// is not built yet.")
+    if not _FILE_ID.fullmatch(file_id):
+        raise BadRequest(
+            "file_id is not the id of a file in Google Drive: letters, digits, - and _, as after "
+            "/d/ in the file's web address."
+        )
+    job, is_new = submit(
+        services(),
+        file_id,
+        by=caller(request),
+        workflow_name=asked.get("workflow"),
+        preset=asked.get("preset"),
+    )
+    return (201 if is_new else 200), _view(services(), job)
+
+
+def _cancel(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+    from chalicelib.steps.cancel import cancel
+
+    _body(request, {})
+    return 200, _view(services(), cancel(services(), _known(job_id), by=caller(request)))
+
+
+def _retry(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+    from chalicelib.steps.retry import retry
+
+    asked = _body(request, {"preset": str, "force": bool, "after_run": int})
+    job = retry(
+        services(),
+        _known(job_id),
+        by=caller(request),
+        preset=asked.get("preset"),
+        force=asked.get("force", False),
+        after_run=asked.get("after_run"),
+    )
+    return 202, _view(services(), job)
+
+
+def _answered(work: Callable[[], tuple[int, dict[str, Any]]]) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    try:
+        status, body = work()
+    except (CannotDo, Temporary) as problem:
+        status = next(_STATUS[kind] for kind in type(problem).__mro__ if kind in _STATUS)
+        body = {"message": str(problem)}
+        if isinstance(problem, Temporary):
+            headers["Retry-After"] = "30"
+    return Response(body, status_code=status, headers=headers)
+
+
+def _known(job_id: str) -> str:
+    if not _JOB_ID.fullmatch(job_id):
+        raise UnknownJob(job_id)
+    return job_id
+
+
+def _found(job_id: str) -> Job:
+    job = services().records.get(_known(job_id))
+    if job is None:
+        raise UnknownJob(job_id)
+    return job
+
+
+def _view(reach: Services, job: Job) -> dict[str, Any]:
+    published = job.published_key is not None
+    link = video_link(reach.settings.public_url, job.job_id, reach.link_key) if published else None
+    return job_view(job, link=link)
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    return dict(request.query_params or {})
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return PAGE
+    if not re.fullmatch(r"[0-9]{1,3}", given) or not 1 <= int(given) <= LONGEST_PAGE:
+        raise BadRequest(f"limit is a number from 1 to {LONGEST_PAGE}.")
+    return int(given)
+
+
+def _status(given: str | None) -> Status | None:
+    if given is None:
+        return None
+    for status in Status:
+        if status.value.lower() == given.lower():
+            return status
+    known = ", ".join(status.value for status in Status)
+    raise BadRequest(f"There is no status {given[:40]!r}; choose {known}.")
+
+
+def _workflow(given: str | None) -> str | None:
+    if given is not None and not _WORKFLOW.fullmatch(given):
+        raise BadRequest("workflow is not the name of a workflow.")
+    return given
+
+
+def _body(request: Request, fields: Fields) -> dict[str, Any]:
+    """The JSON object in the body, none being an empty one, with these fields and no others."""
+    raw = request.raw_body
+    if len(raw) > BODY_LIMIT_BYTES:
+        raise BadRequest(f"The body is longer than {BODY_LIMIT_BYTES} bytes.")
+    try:
+        body = json.loads(raw) if raw.strip() else {}
+    except (ValueError, RecursionError) as problem:
+        raise BadRequest("The body is not JSON.") from problem
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a JSON object.")
+    unknown = sorted(str(name)[:40] for name in body.keys() - fields.keys())
+    if unknown:
+        known = ", ".join(fields) or "nothing"
+        raise BadRequest(f"Unknown: {', '.join(unknown)}. There is {known}.")
+    for name, value in body.items():
+        if value is not None and type(value) is not fields[name]:
+            raise BadRequest(f"{name} is not {_WORDS[fields[name]]}.")
+    return {name: value for name, value in body.items() if value is not None}
+
+
+_WORDS = {str: "a text", bool: "true or false", int: "a whole number"}

@@ -1,0 +1,120 @@
+"""A job as the HTTP API shows it. Documented in docs/api.md.
+
+A field that is null has no value yet; none is ever left out. Task tokens, upload ids and keys in
+our buckets are nobody's business and are not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.domain.codec import to_plain
+from chalicelib.domain.job import Job
+from chalicelib.domain.job_list import JobSummary
+from chalicelib.domain.verdict import Decision
+
+
+def job_view(job: Job, *, link: str | None) -> dict[str, Any]:
+    """
+    Args:
+        link: the permanent link to what is published, where something is.
+    """
+    return {
+        "job_id": job.job_id,
+        "run": job.run,
+        "workflow": job.workflow,
+        "status": job.status.value,
+        "is_open": job.status.is_open,
+        "reason": job.reason,
+        "waiting": job.waiting,
+        "error": job.error,
+        "file": _file(job),
+        "preset": job.preset or job.wanted_preset,
+        "plan": _plan(job),
+        "progress": _progress(job),
+        "quality": _quality(job),
+        "published": _published(job, link),
+        "cost_usd": job.cost_usd,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "timeline": [to_plain(moment) for moment in job.timeline],
+        "requests": [{"preset": None, **to_plain(request)} for request in job.requests],
+    }
+
+
+def summary_view(job: JobSummary) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "run": job.run,
+        "workflow": job.workflow,
+        "status": job.status.value,
+        "is_open": job.status.is_open,
+        "reason": job.reason,
+        "waiting": job.waiting,
+        "file_name": job.file_name,
+        "size_bytes": job.size_bytes,
+        "published_size_bytes": job.published_size_bytes,
+        "uploader": job.uploader,
+        "cost_usd": job.cost_usd,
+        "created_at": job.created_at,
+        "completed_at": job.completed_at,
+    }
+
+
+def _file(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.file_id,
+        "name": job.file_name,
+        "size_bytes": job.size_bytes,
+        "url": job.source_url,
+        "uploader": job.uploader,
+        "uploaded_at": job.uploaded_at,
+        "duration_s": job.facts.duration_s if job.facts else None,
+        "resolution": job.facts.resolution if job.facts else None,
+    }
+
+
+def _plan(job: Job) -> dict[str, Any] | None:
+    if job.plan is None:
+        return None
+    return {
+        "route": job.plan.route.value,
+        "reasons": list(job.plan.reasons),
+        "losses": list(job.plan.losses),
+    }
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    return {
+        "step": job.step,
+        "attempt": job.attempt,
+        "copied_bytes": job.fetched.done_bytes if job.fetched else None,
+        "encode_percent": job.encode_percent,
+    }
+
+
+def _quality(job: Job) -> dict[str, Any] | None:
+    """Of what is published; a result that was refused says nothing about the original."""
+    accepted = job.verdict is not None and job.verdict.decision is Decision.ACCEPT
+    score = job.measurement.score if job.measurement and accepted else None
+    if job.measurement is None or score is None:
+        return None
+    return {
+        "ssim_mean": score.ssim_mean,
+        "ssim_worst_1_percent": score.ssim_worst_1_percent,
+        "measured_by": job.measurement.measured_by,
+        "coverage": job.measurement.coverage,
+    }
+
+
+def _published(job: Job, link: str | None) -> dict[str, Any] | None:
+    if job.published_key is None:
+        return None
+    return {
+        "url": link,
+        "size_bytes": job.published_size_bytes,
+        "savings_bytes": job.savings_bytes,
+        "savings_ratio": job.savings_ratio,
+        "run": job.published_run,
+    }
