@@ -210,7 +210,9 @@ class Gateway:
         headers.setdefault("X-Forwarded-Proto", [request.scheme])
         headers.setdefault("X-Forwarded-Port", [request.host.rpartition(":")[2]])
         query: dict[str, list[str]] = {}
-        for name, value in parse_qsl(request.query_string.decode(), keep_blank_values=True):
+        for name, value in parse_qsl(
+            request.query_string.decode(errors="replace"), keep_blank_values=True
+        ):
             query.setdefault(name, []).append(value)
         body, is_base64 = self._body(request)
         return {

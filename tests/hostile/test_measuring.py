@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from chalicelib.adapters.ffmpeg import Ffmpeg
@@ -31,11 +33,7 @@ def test_a_frame_may_claim_to_last_for_days(frame_s: float, start_s: float) -> N
     both = film(frame_s, 10 * frame_s)
     window = Window(start_s=start_s, length_s=5.0)
     arguments = comparison_arguments(bench, both, both, window)
-    times = [
-        float(value)
-        for option, value in zip(arguments, arguments[1:], strict=False)
-        if option in ("-t", "-ss")
-    ]
+    times = [float(value) for option, value in pairwise(arguments) if option in ("-t", "-ss")]
     assert times and all(value > 0 for value in times)
     graph = arguments[arguments.index("-lavfi") + 1]
     assert float(graph.partition("trim=end=")[2].partition(",")[0]) > 0
