@@ -87,7 +87,7 @@ def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
         except Exception:
             log.exception("Drive file %s could not be started", file_id)
             failed.append({"itemIdentifier": message_id})
-    if None in named.values():
+    if None in named.values() or not named:
         heard(services())
         sync(services())
     return {"batchItemFailures": failed}
