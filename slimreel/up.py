@@ -6,8 +6,11 @@ all that was finished, and goes on with the rest.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -15,16 +18,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from chalicelib.domain.job import Job
+from chalicelib.domain.text import human_size
+from slimreel.board import Board
+from slimreel.feed import Feed
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.cloud import Cloud
 from slimreel.local.deployment import Deployment, deploy
+from slimreel.local.stack import StackError
+from slimreel.local.stack.errors import NeedsReplacement
+from slimreel.results import Results
 
+_LOW_DISK_BYTES = 1_000_000_000
+_LOOK_EVERY_S = 10.0
+_LONGEST_LOG_BYTES = 20_000_000
 #: Below the range from which systems take ports for outgoing connections, one of which could sit
 #: on ours just when we come back.
 _PORTS = range(4680, 4780)
@@ -70,12 +86,13 @@ def up(options: Options, *, project_dir: Path, console: Console) -> None:
     stop = _stop_on_signals()
     if options.ready_file is not None:
         options.ready_file.unlink(missing_ok=True)
+    console.print("Starting AWS, Google Drive and Airtable on this machine …")
     with running(options, project_dir) as deployment:
-        seconds = time.monotonic() - begun
-        with _announced(options, deployment, seconds):
-            console.print(f"Ready after {seconds:.1f} s at {deployment.cloud.endpoint_url}")
-            stop.wait()
-    console.print("Stopped. Everything is kept; `make up` goes on from here.")
+        desk = _Desk(options, deployment, console)
+        with _announced(options, deployment, time.monotonic() - begun):
+            desk.greet(time.monotonic() - begun)
+            desk.work(until=stop)
+    console.print("Stopped. Nothing is lost: the next start goes on from here.")
 
 
 @contextmanager
@@ -83,26 +100,186 @@ def running(options: Options, project_dir: Path) -> Iterator[Deployment]:
     """The cloud of a data directory, deployed, and at work on what was left unfinished.
 
     Raises:
-        CannotStart: another one runs on the directory, or the port is taken.
+        CannotStart: another one runs on the directory, the port is taken, or a folder cannot be
+            used.
     """
-    options.data_dir.mkdir(parents=True, exist_ok=True)
-    cloud = Cloud(
-        options.data_dir,
-        project_dir,
-        port=_port(options),
-        drive_root=options.drive,
-        encoder=options.encoder,
-        encoder_concurrency=options.encoder_jobs,
-        schedule_speed=options.schedule_speed,
-    )
-    with cloud:
-        _remember_port(options.data_dir, cloud.endpoint_url)
-        deployment = deploy(cloud, project_dir, inbox_name="", parameters=options.parameters)
+    _check_folders(options)
+    with _only_one(options.data_dir):
+        port = _port(options)
+        _log_to(options.data_dir / "logs")
+        cloud = Cloud(
+            options.data_dir,
+            project_dir,
+            port=port,
+            drive_root=options.drive,
+            encoder=options.encoder,
+            encoder_concurrency=options.encoder_jobs,
+            schedule_speed=options.schedule_speed,
+        )
+        with cloud:
+            _remember_port(options.data_dir, cloud.endpoint_url)
+            deployment = _deployed(cloud, options, project_dir)
+            try:
+                _adopt(deployment)
+                deployment.resume()
+                yield deployment
+            finally:
+                deployment.close()
+
+
+def _deployed(cloud: Cloud, options: Options, project_dir: Path) -> Deployment:
+    try:
+        return deploy(cloud, project_dir, inbox_name="", parameters=options.parameters)
+    except NeedsReplacement as problem:
+        raise CannotStart(f"{problem} It is in {options.data_dir}.") from problem
+    except StackError as problem:
+        raise CannotStart(str(problem)) from problem
+
+
+def _adopt(deployment: Deployment) -> None:
+    """What was in the folders before the first start counts as dropped.
+
+    Drive's change log is followed from its end; so whoever wants an older file to be seen touches
+    it. In AWS such files wait for a backfill, which shows the cost first. Here there is none.
+    """
+    done = deployment.cloud.data_dir / "adopted"
+    if done.exists():
+        return
+    for folder_id in deployment.folder_ids.values():
+        for file in deployment.drive.list_folder(folder_id):
+            deployment.cloud.drive.touch(file.file_id)
+    done.touch()
+
+
+class _Desk:
+    """What goes on while it runs: results into their folder, news onto the screen."""
+
+    def __init__(self, options: Options, deployment: Deployment, console: Console) -> None:
+        cloud, stack = deployment.cloud, deployment.stack
+        bucket = stack.resources["CompressedBucket"]
+        self._options, self._deployment, self._console = options, deployment, console
+        self._feed = Feed(cloud.journal, stack.resources["JobsTable"])
+        self._results = Results(
+            options.compressed,
+            cloud.data_dir / "results.jsonl",
+            lambda key: cloud.s3.object_path(bucket, key),
+        )
+        self._board = Board(console, cloud.mediaconvert.percent)
+        self._unplaced: dict[str, Job] = {}  # their results could not be put into the folder
+        self._disk_is_low = False
+        self._looked_at = 0.0
+
+    def greet(self, seconds: float) -> None:
+        finished = on_the_way = 0
+        for job in self._feed.known():
+            self._board.known(job)
+            self._place(job)
+            finished += not job.status.is_open
+            on_the_way += job.status.is_open
+        url = self._deployment.cloud.endpoint_url
+        lines = Table.grid(padding=(0, 2))
+        lines.add_row("Drop videos into", Text(_shown(self._options.drive), style="bold"))
+        for workflow, folder in self._deployment.folders.items():
+            if folder != self._deployment.inbox:
+                lines.add_row(f"or, to {workflow}, into", _shown(folder))
+        lines.add_row("Find results in", Text(_shown(self._options.compressed), style="bold"))
+        lines.add_row("Airtable", f"{url}/airtable")
+        lines.add_row("Mail", f"{url}/mail")
+        self._console.print(lines)
+        if finished or on_the_way:
+            goes = "1 goes on" if on_the_way == 1 else f"{on_the_way} go on"
+            self._console.print(f"From before: {finished} finished, {goes}.")
+        self._console.print(f"Ready after {seconds:.1f} s. Ctrl-C stops it; nothing gets lost.")
+
+    def work(self, *, until: threading.Event) -> None:
+        with self._board:
+            while not until.is_set():
+                for job in self._feed.changed(wait_s=0.25):
+                    self._board.show(job, self._place(job))
+                self._board.draw()
+                if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+                    self._looked_at = time.monotonic()
+                    self._look_at_disk()
+
+    def _place(self, job: Job) -> Path | None:
         try:
-            deployment.resume()
-            yield deployment
-        finally:
-            deployment.close()
+            placed = self._results.put(job)
+        except OSError as problem:
+            if job.job_id not in self._unplaced:
+                self._board.say(f"{job.file_name} is not in the folder yet: {problem}", "red")
+            self._unplaced[job.job_id] = job
+            return None
+        self._unplaced.pop(job.job_id, None)
+        return placed
+
+    def _look_at_disk(self) -> None:
+        for job in list(self._unplaced.values()):
+            self._place(job)
+        free_bytes = shutil.disk_usage(self._options.data_dir).free
+        low = free_bytes < _LOW_DISK_BYTES
+        if low and not self._disk_is_low:
+            self._board.say(
+                f"Only {human_size(free_bytes)} left on the disk of {self._options.data_dir}: "
+                "make room, or videos fail.",
+                "red",
+            )
+        self._disk_is_low = low
+
+
+def _shown(path: Path) -> str:
+    """As one would type it from here."""
+    path = path.resolve()
+    here = Path.cwd()
+    return f"./{path.relative_to(here)}/" if path.is_relative_to(here) else f"{path}/"
+
+
+def _check_folders(options: Options) -> None:
+    drive, compressed = options.drive.resolve(), options.compressed.resolve()
+    if compressed.is_relative_to(drive):
+        raise CannotStart(
+            f"Results cannot go to {compressed}: it is part of {drive}, from where they would be "
+            "compressed again. Choose another folder with --compressed."
+        )
+    if options.data_dir.resolve().is_relative_to(drive):
+        raise CannotStart(f"{options.data_dir} is part of {drive}; choose another --data-dir.")
+    for folder in (options.data_dir, drive, compressed):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise CannotStart(f"{folder} cannot be used: {problem.strerror}.") from problem
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the directory for as long as we run; the system lets go of it when we are killed."""
+    with (data_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CannotStart(
+                f"Slimreel runs already with {data_dir} (process {lock.read().strip() or '?'}). "
+                "Stop that one, or choose another --data-dir."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _log_to(folder: Path) -> None:
+    """What the stand-ins have to say goes to a file; the screen is for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        if log.stat().st_size > _LONGEST_LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+    handler = RotatingFileHandler(
+        folder / "cloud.log", maxBytes=_LONGEST_LOG_BYTES, backupCount=1, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logging.getLogger("slimreel").setLevel(logging.INFO)
 
 
 def _port(options: Options) -> int:

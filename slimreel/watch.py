@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from types import TracebackType
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chalicelib.domain.job import Job
-from chalicelib.domain.text import human_size
+from chalicelib.domain.text import human_size, parse_iso
 from slimreel.local.deployment import Deployment
 from slimreel.report import step_times
 
@@ -78,7 +79,7 @@ class Watch:
         times = list(step_times(job))
         for number, (moment, took) in enumerate(zip(job.timeline, times, strict=True)):
             running = job.status.is_open and number == len(times) - 1
-            seconds = _seconds_since(moment.at) if running else took.seconds
+            seconds = seconds_since(moment.at) if running else took.seconds
             mark: RenderableType = Spinner("dots") if running else Text("✓", style="green")
             if moment.step == "fail":
                 mark = Text("✗", style="red")
@@ -86,20 +87,9 @@ class Watch:
                 mark,
                 STEPS.get(moment.step, moment.step),
                 Text(f"{seconds:.1f} s", style="dim", justify="right"),
-                self._progress(job) if running else "",
+                progress(job, self._encode_percent) if running else "",
             )
         return Group("", table, "")
-
-    def _progress(self, job: Job) -> RenderableType:
-        bar = Table.grid(padding=(0, 1))
-        if job.step == "fetch" and job.fetched and job.size_bytes:
-            done = job.fetched.done_bytes
-            text = f"{human_size(done)} of {human_size(job.size_bytes)}"
-            bar.add_row(ProgressBar(job.size_bytes, done, width=30), text)
-        elif job.step == "encode":
-            text = f"{self._encode_percent} %" if job.encoder_job_id else "submitting"
-            bar.add_row(ProgressBar(100, self._encode_percent, width=30), text)
-        return bar
 
     def _ask_encoder(self, encoder_job_id: str) -> None:
         if time.monotonic() - self._asked_at < ASK_ENCODER_EVERY_S:
@@ -123,9 +113,19 @@ class Watch:
         self._printed = max(self._printed, finished)
 
 
-def _seconds_since(at: str) -> float:
-    from datetime import UTC, datetime
+def progress(job: Job, encode_percent: int | None) -> RenderableType:
+    """A bar for the steps that take long; nothing for the others."""
+    bar = Table.grid(padding=(0, 1))
+    if job.step == "fetch" and job.fetched and job.size_bytes:
+        done = job.fetched.done_bytes
+        text = f"{human_size(done)} of {human_size(job.size_bytes)}"
+        bar.add_row(ProgressBar(job.size_bytes, done, width=30), text)
+    elif job.step == "encode":
+        text = f"{encode_percent or 0} %" if job.encoder_job_id else "submitting"
+        bar.add_row(ProgressBar(100, encode_percent or 0, width=30), text)
+    return bar
 
-    from chalicelib.domain.text import parse_iso
 
+def seconds_since(at: str) -> float:
+    """Since a time stamp of a record."""
     return max(0.0, (datetime.now(UTC) - parse_iso(at)).total_seconds())

@@ -9,7 +9,9 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import re
 import secrets
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,16 +22,18 @@ from typing import Any
 import imageio_ffmpeg
 
 from chalicelib.adapters.drive import Drive
+from chalicelib.adapters.drive_errors import DriveError
 from chalicelib.adapters.flows import Flows
 from chalicelib.adapters.records import Records
 from chalicelib.domain.row import FIELDS, KEY_FIELD, TABLE_NAME
-from chalicelib.steps import sync
+from chalicelib.steps import channel, sync
 from slimreel import airtable, template
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
 
 STAGE = "local"
 INBOX = "Inbox"
+_INBOX_VARIABLE = "DRIVE_INBOX_FOLDER"
 NOTICE_EMAIL = "you@example.com"
 
 
@@ -40,6 +44,7 @@ class Deployment:
     Attributes:
         inbox_folder_id: the Drive folder that starts the compress workflow.
         inbox: the same folder on this machine's disk.
+        folders, folder_ids: the same for every workflow whose folder is a parameter.
         base_id: the Airtable base that holds the rows.
     """
 
@@ -47,6 +52,8 @@ class Deployment:
     stack: Stack
     inbox_folder_id: str
     inbox: Path
+    folders: Mapping[str, Path]
+    folder_ids: Mapping[str, str]
     base_id: str
 
     def resume(self) -> None:
@@ -56,9 +63,10 @@ class Deployment:
         behind and changes in Drive are looked for, and interrupted encodes begin anew.
         """
         # First, while nothing else runs: no job is waited for that somebody might be closing.
-        self.invoke("reconcile_jobs", {"settle_s": 0})
+        if any(True for _ in self.records.open_jobs()):
+            self.invoke("reconcile_jobs", {"settle_s": 0})
         self.cloud.mediaconvert.resume()
-        for rule in ("sweep_drive", "requeue_rows"):
+        for rule in ("renew_channel", "sweep_drive", "requeue_rows"):
             self.invoke(rule, wait=False)
 
     @property
@@ -153,10 +161,11 @@ def deploy(
     Raises:
         StackError: the template cannot be applied, or has no such parameter.
     """
-    inbox = cloud.drive_root / inbox_name
-    inbox.mkdir(parents=True, exist_ok=True)
+    names = _folder_names(project_dir, inbox_name)
+    for name in names.values():
+        (cloud.drive_root / name).mkdir(parents=True, exist_ok=True)
     cloud.drive.scan()
-    folder_id = cloud.drive.folder_id(inbox_name) if inbox_name else cloud.drive.root_id
+    folder_ids = {variable: _folder_id(cloud, name) for (_, variable), name in names.items()}
     base_id = cloud.airtable.create_base("Slimreel")
     _set_up_airtable(cloud, base_id)
     _store_secrets(cloud)
@@ -165,7 +174,7 @@ def deploy(
         parameters={
             "Stage": STAGE,
             "NoticeEmail": NOTICE_EMAIL,
-            "DriveInboxFolder": folder_id,
+            **{_parameter(variable): folder for variable, folder in folder_ids.items()},
             "AirtableBaseId": base_id,
             "AirtableTable": TABLE_NAME,
             "DriveApiUrl": cloud.endpoint_url + "/",
@@ -180,13 +189,40 @@ def deploy(
     deployment = Deployment(
         cloud=cloud,
         stack=stack,
-        inbox_folder_id=folder_id,
-        inbox=inbox,
+        inbox_folder_id=folder_ids[_INBOX_VARIABLE],
+        inbox=cloud.drive_root / inbox_name,
+        folders={workflow: cloud.drive_root / name for (workflow, _), name in names.items()},
+        folder_ids={workflow: folder_ids[variable] for workflow, variable in names},
         base_id=base_id,
     )
     _free_lease(deployment)
-    deployment.invoke("renew_channel")
+    _close_misled_channel(deployment)
+    if not deployment.records.state(*channel.CURRENT):
+        deployment.invoke("renew_channel")
     return deployment
+
+
+def _folder_names(project_dir: Path, inbox_name: str) -> dict[tuple[str, str], str]:
+    """The folder of My Drive for each workflow whose folder is a parameter of the stage; by
+    workflow and the variable its settings name. All but the inbox are called like their workflow.
+    """
+    names: dict[tuple[str, str], str] = {}
+    for file in sorted((project_dir / "workflows").glob("*.toml")):
+        start = tomllib.loads(file.read_text(encoding="utf-8"))["start"]
+        found = re.fullmatch(r"\$\{([A-Z][A-Z0-9_]*)\}", str(start["drive_folder"]))
+        if found:
+            is_inbox = found[1] == _INBOX_VARIABLE
+            names[file.stem, found[1]] = inbox_name if is_inbox else file.stem.capitalize()
+    return names
+
+
+def _folder_id(cloud: Cloud, name: str) -> str:
+    return cloud.drive.folder_id(name) if name else cloud.drive.root_id
+
+
+def _parameter(variable: str) -> str:
+    """`DRIVE_INBOX_FOLDER` is `DriveInboxFolder` in the template."""
+    return "".join(word.capitalize() for word in variable.split("_"))
 
 
 def _template(data_dir: Path, project_dir: Path) -> dict[str, Any]:
@@ -248,6 +284,21 @@ def _store_secrets(cloud: Cloud) -> None:
 def _free_lease(deployment: Deployment) -> None:
     """Nobody reads the change log yet: a lease that is held was held by a process now gone."""
     deployment.records.save_state(*sync.STATE, {"lease_until": 0})
+
+
+def _close_misled_channel(deployment: Deployment) -> None:
+    """After a move to another port: let a new channel be opened, for the old one rings there."""
+    address = deployment.cloud.data_dir / "address"
+    here = deployment.cloud.endpoint_url
+    if address.exists() and address.read_text() != here:
+        current = deployment.records.state(*channel.CURRENT)
+        if current:
+            with contextlib.suppress(DriveError):  # it ended by itself
+                deployment.drive.stop_channel(
+                    channel_id=current["channel_id"], resource_id=current["resource_id"]
+                )
+            deployment.records.delete_state(*channel.CURRENT)
+    _replace(address, here)
 
 
 def _scheduled_event() -> dict[str, object]:

@@ -49,6 +49,8 @@ class Mailbox:
     def __init__(self, folder: Path, *, endpoint_url: str) -> None:
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in self._folder.glob("*.part"):
+            unfinished.unlink()
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
         self._sequence = 0

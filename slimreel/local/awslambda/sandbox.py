@@ -20,6 +20,7 @@ with `max_rss_bytes`.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -143,6 +144,18 @@ def _preload_aws() -> None:
 
 
 def _serve_one(control: socket.socket, children: set[int]) -> bool:
+def _die_with(server: int) -> None:
+    """Be killed when the fork server is, in whatever way. Linux only; elsewhere an environment
+    ends when it has answered.
+
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != server:
+            os._exit(1)
+
+
     """Answer one request of the parent; False when it has hung up."""
     header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
     rest = _exactly(control, struct.unpack(">I", header)[0]) if header else None
@@ -151,9 +164,11 @@ def _serve_one(control: socket.socket, children: set[int]) -> bool:
     request = json.loads(rest)
     if "spawn" in request:
         pid = os.fork()
+        server = os.getpid()
         if pid == 0:
             control.close()
             _become_environment(request["spawn"], *descriptors)
+            _die_with(server)
         for descriptor in descriptors:
             os.close(descriptor)
         children.add(pid)

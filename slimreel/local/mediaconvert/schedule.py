@@ -52,6 +52,7 @@ class Schedule:
         self._held: set[str] = set()  # left unfinished by an earlier process
         (work_dir / "records").mkdir(parents=True, exist_ok=True)
         encode.kill_left_over(work_dir)
+        _clean(work_dir, stub)
         self._load()
         self._threads = [
             threading.Thread(target=self._work, name=f"mediaconvert-{n}", daemon=True)
@@ -236,6 +237,17 @@ class Schedule:
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps(job.to_record()))
         draft.replace(path)
+
+
+def _clean(work_dir: Path, stub: Stub | None) -> None:
+    """Remove what a killed process was working on; its jobs begin anew."""
+    for path in work_dir.iterdir():
+        if path.is_dir() and path.name not in ("records", "stub"):
+            shutil.rmtree(path)
+    for draft in (work_dir / "records").glob("*.tmp"):
+        draft.unlink()
+    if stub is not None:
+        stub.clean()
 
 
 def _first(jobs: Iterable[Job]) -> Job | None:

@@ -119,6 +119,11 @@ class MediaConvert:
         """Stop running jobs, end every ffmpeg, join the workers."""
         self._schedule.close()
 
+    def percent(self, job_id: str) -> int | None:
+        """How far a job is, as GetJob would say; None before it begins."""
+        job = self._schedule.get(job_id)
+        return None if job is None else job.percent
+
     def commands(self, job_id: str) -> list[list[str]]:
         """Every ffmpeg command run for a job, to be run again in an empty directory.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
 import hashlib
 import logging
@@ -124,11 +125,12 @@ class S3:
             answer = self._answer(request)
         except S3Error as error:
             answer = _error_answer(error, request, request_id, host_id)
-        except Exception:
+        except Exception as problem:
             log.exception("%s %s", request.method, request.path)
-            internal = S3Error(
-                "InternalError", "We encountered an internal error. Please try again."
-            )
+            message = "We encountered an internal error. Please try again."
+            if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+                message = "The disk of the stand-in cloud is full."
+            internal = S3Error("InternalError", message)
             answer = _error_answer(internal, request, request_id, host_id)
         answer.headers["x-amz-request-id"] = request_id
         answer.headers["x-amz-id-2"] = host_id
