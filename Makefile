@@ -43,6 +43,10 @@ format: $(READY) ## Put the code into the project's style
 bench: $(READY) ## Measure something: make bench NAME=overhead
 	@$(BIN)/python -m bench.$(or $(NAME),overhead) $(ARGS)
 
+.PHONY: package
+package: $(READY) ## Build what goes to AWS into build/ (STAGE=prod)
+	@$(BIN)/python -m slimreel package --stage $(or $(STAGE),prod)
+
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's stand-in cloud (videos in compressed/ stay)
 	rm -rf $(VENV) .slimreel .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,6 +35,7 @@ import time
 import traceback
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -143,7 +144,6 @@ def _preload_aws() -> None:
         loader.load_data(data)
 
 
-def _serve_one(control: socket.socket, children: set[int]) -> bool:
 def _die_with(server: int) -> None:
     """Be killed when the fork server is, in whatever way. Linux only; elsewhere an environment
     ends when it has answered.
@@ -156,6 +156,7 @@ def _die_with(server: int) -> None:
             os._exit(1)
 
 
+def _serve_one(control: socket.socket, children: set[int]) -> bool:
     """Answer one request of the parent; False when it has hung up."""
     header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
     rest = _exactly(control, struct.unpack(">I", header)[0]) if header else None
@@ -163,12 +164,12 @@ def _die_with(server: int) -> None:
         return False
     request = json.loads(rest)
     if "spawn" in request:
-        pid = os.fork()
         server = os.getpid()
+        pid = os.fork()
         if pid == 0:
             control.close()
-            _become_environment(request["spawn"], *descriptors)
             _die_with(server)
+            _become_environment(request["spawn"], *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         children.add(pid)
@@ -362,6 +363,14 @@ def _own_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
 
 
 def _max_rss_bytes() -> int:
+    """The most memory this process ever had; on Linux since it became this program, while
+    `getrusage` counts what its parent had before.
+    """
+    if sys.platform == "linux":
+        with Path("/proc/self/status").open() as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
