@@ -1,8 +1,8 @@
 """API Gateway: `/<stage>/*` becomes a REST API proxy event for the function behind the route.
 
-The routes come from the same OpenAPI document that the template gives to API Gateway. Not
-imitated: throttling, caching, request validation, API keys, Cognito (501), and the signature of
-IAM-authorized calls is looked for but not verified.
+The routes come from the same OpenAPI document that the template gives to API Gateway. Calls to
+routes with IAM authorization are verified (`gateway_signature`). Not imitated: throttling,
+caching, request validation, API keys, policies, Cognito (501).
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -16,7 +16,7 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -26,11 +26,12 @@ from urllib.parse import parse_qsl
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
-from slimreel.local import ACCOUNT_ID, REGION
+from slimreel.local import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda import AwsLambda
 from slimreel.local.awslambda.environments import Closing
 from slimreel.local.awslambda.errors import LambdaError
 from slimreel.local.awslambda.invocations import Outcome
+from slimreel.local.gateway_signature import SignatureRefused, verify
 
 log = logging.getLogger("slimreel.local.gateway")
 
@@ -38,6 +39,8 @@ BODY_LIMIT_BYTES = 10 * 1024 * 1024
 #: Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 INTEGRATION_TIMEOUT_S = 29.0
 API_ID = "localapi00"
+#: Whose key the local account's is: whoever sits at this machine.
+USER_ARN = f"arn:aws:iam::{ACCOUNT_ID}:user/you"
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch"})
 _FUNCTION = re.compile(r"functions/arn:aws:lambda:[^:]*:[^:]*:function:([^/:]+)")
 
@@ -76,17 +79,34 @@ class Route:
 class Refused(Exception):
     """An answer API Gateway gives by itself."""
 
-    def __init__(self, status: int, message: str | None, *, key: str = "message") -> None:
+    def __init__(
+        self, status: int, message: str | None, *, key: str = "message", error_type: str = ""
+    ) -> None:
         super().__init__(message)
         self.response = _json({key: message}, status)
+        if error_type:
+            self.response.headers["x-amzn-ErrorType"] = error_type
 
 
 class Gateway:
-    """One REST API, published under one stage."""
+    """One REST API, published under one stage.
 
-    def __init__(self, awslambda: AwsLambda, *, timeout_s: float = INTEGRATION_TIMEOUT_S) -> None:
+    Args:
+        secrets: the account's secret keys by access key id.
+    """
+
+    def __init__(
+        self,
+        awslambda: AwsLambda,
+        *,
+        timeout_s: float = INTEGRATION_TIMEOUT_S,
+        secrets: Mapping[str, str] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._lambda = awslambda
         self._timeout_s = timeout_s
+        self._secrets = secrets or {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
+        self._now = now
         self.stage = ""
         self.routes: tuple[Route, ...] = ()
         self._binary_types: tuple[str, ...] = ()
@@ -123,7 +143,11 @@ class Gateway:
         path = raw_path.removeprefix(f"/{self.stage}") or "/"
         found = self._find(request.method, path)
         if not self.stage or not raw_path.startswith(f"/{self.stage}") or found is None:
-            raise Refused(403, "Missing Authentication Token")
+            raise Refused(
+                403,
+                "Missing Authentication Token",
+                error_type="MissingAuthenticationTokenException",
+            )
         route, parameters = found
         if (request.content_length or 0) > BODY_LIMIT_BYTES:
             raise Refused(413, f"HTTP content length exceeded {BODY_LIMIT_BYTES} bytes.")
@@ -131,7 +155,10 @@ class Gateway:
             return Response("", headers=dict(route.mock))
         event = self._event(request, route, path, parameters)
         for authorizer in route.authorizers:
-            event["requestContext"]["authorizer"] = self._authorize(authorizer, event)
+            if authorizer.kind == "iam":
+                event["requestContext"]["identity"] |= self._signer(request, raw_path)
+            else:
+                event["requestContext"]["authorizer"] = self._authorize(authorizer, event)
         return self._respond(self._call(route.function, event), request)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
@@ -275,12 +302,24 @@ class Gateway:
 
     # Authorizers --------------------------------------------------------------------------
 
+    def _signer(self, request: Request, raw_path: str) -> dict[str, Any]:
+        """Who signed a call, as the event's identity says it; raises when nobody we know did."""
+        try:
+            access_key_id = verify(
+                request, raw_path=raw_path, region=REGION, secrets=self._secrets, now=self._now()
+            )
+        except SignatureRefused as refused:
+            raise Refused(403, refused.message, error_type=refused.error_type) from refused
+        return {
+            "accessKey": access_key_id,
+            "accountId": ACCOUNT_ID,
+            "caller": "AIDALOCALLOCALLOCALL",
+            "user": "AIDALOCALLOCALLOCALL",
+            "userArn": USER_ARN,
+        }
+
     def _authorize(self, authorizer: Authorizer, event: dict[str, Any]) -> dict[str, Any]:
         """The context an authorizer lets through with; raises when it does not."""
-        if authorizer.kind == "iam":
-            if not event["headers"].get("Authorization", "").startswith("AWS4-HMAC-SHA256 "):
-                raise Refused(403, "Missing Authentication Token")
-            return {"principalId": "test"}
         headers = {name.lower(): value for name, value in event["headers"].items()}
         token = headers.get(authorizer.header.lower())
         if not token:

@@ -6,9 +6,13 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from werkzeug.test import Client
 from werkzeug.wrappers import Request
 
@@ -72,7 +76,11 @@ def openapi(**more: Any) -> dict[str, Any]:
             "/v/latest": {"get": {**proxy, "operationId": "latest"}},
             "/jobs/{job}/parts/{part}": {"put": proxy},
             "/guarded/{name}": {"get": {**proxy, "security": [{"gate": []}]}},
-            "/signed": {"get": {**proxy, "security": [{"sigv4": []}]}},
+            "/signed": {
+                "get": {**proxy, "security": [{"sigv4": []}]},
+                "post": {**proxy, "security": [{"sigv4": []}]},
+            },
+            "/signed/{name}": {"get": {**proxy, "security": [{"sigv4": []}]}},
             "/cors": {
                 "options": {
                     "x-amazon-apigateway-integration": {
@@ -290,10 +298,110 @@ def test_token_authorizer_refuses(
     assert all(name == "gate" for name, _ in functions.calls)
 
 
-def test_iam_route_wants_a_signed_request(web: Client) -> None:
-    assert get(web, "/api/signed").status_code == 403
-    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/r/execute-api/aws4_request"}
-    assert get(web, "/api/signed", headers=signed).status_code == 200
+def signed(
+    path: str = "/api/signed",
+    *,
+    method: str = "GET",
+    key: tuple[str, str] = ("test", "test"),
+    region: str = "eu-west-1",
+    service: str = "execute-api",
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """Headers as botocore signs them."""
+    request = AWSRequest(method, f"http://localhost{path}", data=body, headers=headers or {})
+    SigV4Auth(Credentials(*key), service, region).add_auth(request)
+    return dict(request.headers)
+
+
+def test_a_signed_call_comes_in_with_its_signer(web: Client, functions: FakeLambda) -> None:
+    assert get(web, "/api/signed", headers=signed()).status_code == 200
+    identity = functions.event["requestContext"]["identity"]
+    assert identity["accessKey"] == "test"
+    assert identity["userArn"] == "arn:aws:iam::123456789012:user/you"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/signed?b=2&a=1&a=0&c=",
+        "/api/signed?page=%3D%2B%20%2F&x=%C3%A4~%2A",
+        "/api/signed/%2e%2e%2Fa%20b",
+    ],
+)
+def test_queries_and_paths_are_signed_as_they_are_sent(web: Client, path: str) -> None:
+    assert get(web, path, headers=signed(path)).status_code == 200
+
+
+def test_the_body_is_signed_too(web: Client) -> None:
+    body, headers = b'{"force": true}', {"Content-Type": "application/json"}
+    good = signed(method="POST", body=body, headers=headers)
+    path = "/api/signed"
+    assert get(web, path, method="POST", data=body, headers=good).status_code == 200
+    changed = get(web, path, method="POST", data=b'{"force": null}', headers=good)
+    assert changed.status_code == 403
+    assert changed.headers["x-amzn-ErrorType"] == "InvalidSignatureException"
+
+
+@pytest.mark.parametrize(
+    ("headers", "error_type", "says"),
+    [
+        ({}, "MissingAuthenticationToken", "Missing Authentication Token"),
+        ({"Authorization": "Bearer x"}, "MissingAuthenticationToken", "Missing Authentication"),
+        (
+            {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/r/execute-api/aws4_request"},
+            "IncompleteSignature",
+            "requires 'Signature' parameter. Authorization header requires 'SignedHeaders'",
+        ),
+        (
+            {
+                "X-Amz-Date": "20260101T000000Z",
+                "Authorization": "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=host, Signature=0",
+            },
+            "IncompleteSignature",
+            "exactly 5 slash-delimited elements",
+        ),
+        (lambda: signed(key=("test", "wrong")), "InvalidSignature", "does not match the signature"),
+        (lambda: signed(key=("AKIA", "test")), "UnrecognizedClient", "token included in the"),
+        (lambda: signed(region="us-east-1"), "InvalidSignature", "region, not 'us-east-1'"),
+        (lambda: signed(service="s3"), "InvalidSignature", "correct service: 'execute-api'"),
+        (lambda: signed("/api/other"), "InvalidSignature", "The Canonical String for this"),
+        (lambda: signed(method="POST"), "InvalidSignature", "does not match"),
+        (lambda: {**signed(), "Host": "elsewhere"}, "InvalidSignature", "does not match"),
+    ],
+)
+def test_other_calls_are_refused_as_api_gateway_refuses_them(
+    web: Client, functions: FakeLambda, headers: Any, error_type: str, says: str
+) -> None:
+    refused = get(web, "/api/signed", headers=headers() if callable(headers) else headers)
+    assert refused.status_code == 403
+    assert refused.headers["x-amzn-ErrorType"] == error_type + "Exception"
+    assert says in refused.json["message"]
+    assert functions.calls == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "says"),
+    [
+        (4, None),
+        (-4, None),
+        (6, "Signature expired: "),
+        (-6, "Signature not yet current: "),
+    ],
+)
+def test_a_signature_holds_for_five_minutes(
+    functions: FakeLambda, minutes: int, says: str | None
+) -> None:
+    now = datetime.now(UTC) + timedelta(minutes=minutes)
+    gateway = Gateway(functions, now=lambda: now)  # type: ignore[arg-type]
+    gateway.load(openapi(), "api")
+    answer = get(Client(Request.application(gateway.handle)), "/api/signed", headers=signed())
+    assert answer.status_code == (403 if says else 200)
+    assert says is None or answer.json["message"].startswith(says)
+
+
+def test_a_public_route_asks_nobody(web: Client) -> None:
+    assert get(web, "/api/v/x", headers={"Authorization": "AWS4-whatever"}).status_code == 200
 
 
 def test_document_with_what_has_no_stand_in_is_refused() -> None:

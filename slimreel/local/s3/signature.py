@@ -8,20 +8,20 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-re
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from werkzeug import Request
 
+from slimreel.local import sigv4
 from slimreel.local.s3.errors import S3Error
 from slimreel.local.s3.routing import path_bytes
 
-ALGORITHM = "AWS4-HMAC-SHA256"
+ALGORITHM = sigv4.ALGORITHM
 MAX_PRESIGNED_S = 7 * 24 * 3600
 MAX_CLOCK_SKEW = timedelta(minutes=15)
 
@@ -165,40 +165,11 @@ def _misformed(presigned: bool, what: str, expected_region: str | None = None) -
 def _signature(request: Request, signed: _Signed, secret: str) -> str:
     presigned = signed.expires_s is not None
     payload = "UNSIGNED-PAYLOAD" if presigned else request.headers.get("x-amz-content-sha256", "")
-    canonical = "\n".join(
-        [
-            request.method,
-            quote(path_bytes(request), safe="/-_.~"),
-            _canonical_query(request),
-            *(f"{name}:{_canonical_header(request, name)}" for name in signed.signed_headers),
-            "",
-            ";".join(signed.signed_headers),
-            payload,
-        ]
+    canonical = sigv4.canonical_request(
+        request,
+        path=quote(path_bytes(request), safe="/-_.~"),
+        signed_headers=signed.signed_headers,
+        payload_hash=payload,
     )
-    to_sign = "\n".join(
-        [
-            ALGORITHM,
-            f"{signed.signed_at:%Y%m%dT%H%M%SZ}",
-            signed.scope,
-            hashlib.sha256(canonical.encode("utf-8")).hexdigest(),
-        ]
-    )
-    key = f"AWS4{secret}".encode()
-    for step in signed.scope.split("/"):
-        key = hmac.digest(key, step.encode("utf-8"), "sha256")
-    return hmac.digest(key, to_sign.encode("utf-8"), "sha256").hex()
-
-
-def _canonical_query(request: Request) -> str:
-    pairs = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True)
-    encoded = sorted(
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in pairs
-        if name != "X-Amz-Signature"
-    )
-    return "&".join(f"{name}={value}" for name, value in encoded)
-
-
-def _canonical_header(request: Request, name: str) -> str:
-    return " ".join(request.headers.get(name, "").split())
+    to_sign = sigv4.string_to_sign(canonical, signed_at=signed.signed_at, scope=signed.scope)
+    return sigv4.signature(to_sign, scope=signed.scope, secret=secret)
