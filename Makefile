@@ -25,8 +25,8 @@ test: lint ## Check style, types, workflows and run the whole test suite
 	$(BIN)/python -m pytest -q
 
 .PHONY: fuzz
-fuzz: $(READY) ## Try thousands of new examples in the property tests
-	$(BIN)/python -m pytest -q tests/property tests/unit --hypothesis-profile=fuzz --timeout=0
+fuzz: $(READY) ## Try thousands of new examples in the property tests, and ten thousand bad requests
+	$(BIN)/python -m pytest -q tests/property tests/unit tests/hostile --hypothesis-profile=fuzz --timeout=0
 
 .PHONY: lint
 lint: $(READY) ## Check style and types
@@ -46,6 +46,14 @@ bench: $(READY) ## Measure something: make bench NAME=overhead
 .PHONY: package
 package: $(READY) ## Build what goes to AWS into build/ (STAGE=prod)
 	@$(BIN)/python -m slimreel package --stage $(or $(STAGE),prod)
+
+.PHONY: corpus
+corpus: $(READY) ## Send hostile and odd films through the pipeline, real ones too (CLIPS=folder)
+	@$(BIN)/python -m bench.corpus $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))') --out docs/hostile-corpus.md $(ARGS)
+
+.PHONY: audit
+audit: $(READY) ## Ask for known vulnerabilities of every pinned package
+	@.ci/audit
 
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's stand-in cloud (videos in compressed/ stay)

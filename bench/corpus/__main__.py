@@ -35,7 +35,8 @@ def main(argv: list[str]) -> int:
     begun = time.monotonic()
     with command.scratch() as folder, Canary(_secret(folder)) as canary:
         shop = Workshop(folder / "made", secret_path=canary.path, secret_url=canary.url)
-        groups = _made(shop, folder, options.only) | _clips(options.clips, options.only)
+        groups = {} if options.clips_only else _made(shop, folder, options.only)
+        groups |= _clips(options.clips, options.only)
         canary.touched()
         total = sum(map(len, groups.values()))
         print(f"{total} films on {machine()}; load {load()}", flush=True)
@@ -62,6 +63,7 @@ _HEAD = (
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.corpus")
     parser.add_argument("--clips", type=Path, help="a folder of folders of real films")
+    parser.add_argument("--clips-only", action="store_true", help="no made films")
     parser.add_argument("--only", default="", help="films with this in their name")
     parser.add_argument("--at-once", type=int, default=3)
     parser.add_argument("--out", type=Path, help="where the table is written")
