@@ -105,6 +105,11 @@ def encode(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("encode", event, context)
 
 
+@app.lambda_function(name="choose")
+def choose(event: Any, context: Any) -> dict[str, Any]:
+    return triggers.step("choose", event, context)
+
+
 @app.lambda_function(name="restore")
 def restore(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("restore", event, context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from chalicelib.domain.mp4 import (
     parts,
     read_metadata,
     rewrite_head,
+    writer_entry,
 )
 
 if TYPE_CHECKING:
@@ -63,20 +64,20 @@ class RestoreReport:
 
 
 def restore(
-    storage: Storage, *, source: ObjectRef, encoded: ObjectRef, target: ObjectRef
+    storage: Storage, *, source: ObjectRef, encoded: ObjectRef, target: ObjectRef, writer: str
 ) -> RestoreReport:
     """Write `encoded` to `target` with the metadata of `source`. Doing it again is harmless.
 
-    A file that cannot be parsed is reported, not raised: the caller goes on with `encoded`.
-    Errors of the storage are raised, and leave no unfinished upload behind.
+    The file names `writer` as the program that wrote it (`©too`), so that it is known again when
+    somebody drops it. A file that cannot be parsed is reported, not raised: the caller goes on with
+    `encoded`. Errors of the storage are raised, and leave no unfinished upload behind.
     """
     metadata: MovieMetadata | None = None
     try:
         metadata = read_metadata(*_opened(storage, source))
-        if metadata == MovieMetadata():
-            return RestoreReport(restored=False, reason="The original carries no metadata.")
         read, size_bytes = _opened(storage, encoded)
-        rewrite = rewrite_head(read, size_bytes, metadata)
+        signed = replace(metadata, entries=(*metadata.entries, writer_entry(writer)))
+        rewrite = rewrite_head(read, size_bytes, signed)
     except Mp4Error as error:
         lost = metadata.fields if metadata is not None else ()
         return RestoreReport(restored=False, lost=lost, reason=str(error))

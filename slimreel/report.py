@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chalicelib.config import price_table
+from chalicelib.domain.codec import to_plain
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.money import months_to_pay_back, storage_usd_per_month
 from chalicelib.domain.text import human_size, seconds_between
@@ -68,9 +69,10 @@ class Report:
     processing_s: float | None
     resolution: str | None
     preset: str | None
-    qvbr_level: int | None
+    qvbr_level: float | None
     max_bitrate_bps: int | None
     attempts: int
+    search: Mapping[str, Any] | None
     why: tuple[str, ...]
     losses: tuple[str, ...]
     ssim_mean: float | None
@@ -130,6 +132,7 @@ def report(
         qvbr_level=plan.qvbr_level if plan else None,
         max_bitrate_bps=plan.max_bitrate_bps if plan else None,
         attempts=job.attempt,
+        search=_search(job),
         why=plan.reasons if plan else (),
         losses=plan.losses if plan else (),
         ssim_mean=score.ssim_mean if score else None,
@@ -144,6 +147,20 @@ def report(
         airtable_row=airtable_row,
         email=email,
     )
+
+
+def _search(job: Job) -> dict[str, Any] | None:
+    """What the samples came to, and what was made of it."""
+    search = job.plan.search if job.plan else None
+    if search is None or not search.is_over:
+        return None
+    return {
+        "level": search.level,
+        "predicted_ssim": search.predicted_mean,
+        "predicted_size_bytes": search.predicted_bytes,
+        "work_percent": round(100 * search.work_share, 1),
+        "curve": [to_plain(point) for point in search.points],
+    }
 
 
 def step_times(job: Job) -> Iterator[StepTime]:

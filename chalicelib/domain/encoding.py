@@ -5,14 +5,21 @@ Source of names and rules: https://docs.aws.amazon.com/mediaconvert/latest/apire
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from chalicelib.domain import dial
+from chalicelib.domain.attempts import at_level
 from chalicelib.domain.plan import AudioPlan, Plan
+from chalicelib.domain.search import Sample, Search
 
 #: What `CustomLanguageCode` takes, less the codes that name no single language.
 _LANGUAGE = re.compile(r"(?!und|mul|zxx|mis)[a-z]{3}")
+#: Source: "we recommend using 7 or 15", Av1Settings in the API reference.
+AV1_B_FRAMES = 7
 
 
 def job_settings(
@@ -25,19 +32,70 @@ def job_settings(
         destination_url: `s3://bucket/prefix/name` without the extension `.mp4`.
         metrics: per-frame metrics the encoder reports beside the output.
     """
+    outputs = [_output(plan, metrics, [_audio(audio) for audio in plan.audio])]
+    return _settings(_input(plan, source_url), outputs, destination_url)
+
+
+def search_settings(
+    plan: Plan,
+    search: Search,
+    *,
+    source_url: str,
+    destination_url: str,
+    frame_rate: float | None,
+) -> dict[str, Any]:
+    """The `Settings` of the job that encodes a search's samples: strung together, without sound,
+    one output per level.
+
+    Args:
+        destination_url: as above; each output's name goes on with its `modifier`.
+        frame_rate: of the source; timecodes count its frames.
+    """
+    source = _input(replace(plan, audio=()), source_url)
+    source["InputClippings"] = [_clipping(sample, frame_rate) for sample in search.samples]
+    outputs = [
+        {
+            **_output(at_level(plan, level), (search.metric,), []),
+            "NameModifier": modifier(level),
+        }
+        for level in search.levels
+    ]
+    return _settings(source, outputs, destination_url)
+
+
+def modifier(level: float) -> str:
+    """What a level's output is called by: `-l733` for 7.33."""
+    return f"-l{round(100 * level):03d}"
+
+
+def timecode(seconds: float, frame_rate: float | None) -> str:
+    """The timecode of the frame at a time, counted without drops: 29.97 counts 30 a second.
+
+    Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/timecode-input.html; the pattern of
+    StartTimecode in the API's model leaves two digits to the frame.
+    """
+    rate = frame_rate or 30.0
+    base = math.ceil(rate - 0.001)
+    whole, frame = divmod(round(seconds * rate), base)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}:{min(frame, 99):02d}"
+
+
+def _clipping(sample: Sample, frame_rate: float | None) -> dict[str, str]:
+    """The end is the last frame that is still in."""
+    last_s = sample.start_s + sample.length_s - 1 / (frame_rate or 30.0)
+    return {
+        "StartTimecode": timecode(sample.start_s, frame_rate),
+        "EndTimecode": timecode(last_s, frame_rate),
+    }
+
+
+def _settings(
+    source: dict[str, Any], outputs: list[dict[str, Any]], destination_url: str
+) -> dict[str, Any]:
     return {
         "TimecodeConfig": {"Source": "ZEROBASED"},
-        "Inputs": [
-            {
-                "FileInput": source_url,
-                "TimecodeSource": "ZEROBASED",
-                "VideoSelector": {"Rotate": "AUTO"},
-                "AudioSelectors": {
-                    _selector(audio): {"SelectorType": "TRACK", "Tracks": [audio.track]}
-                    for audio in plan.audio
-                },
-            }
-        ],
+        "Inputs": [source],
         "OutputGroups": [
             {
                 "Name": "File Group",
@@ -45,18 +103,32 @@ def job_settings(
                     "Type": "FILE_GROUP_SETTINGS",
                     "FileGroupSettings": {"Destination": destination_url},
                 },
-                "Outputs": [
-                    {
-                        "ContainerSettings": {
-                            "Container": "MP4",
-                            "Mp4Settings": {"MoovPlacement": "PROGRESSIVE_DOWNLOAD"},
-                        },
-                        "VideoDescription": _video(plan, metrics),
-                        "AudioDescriptions": [_audio(audio) for audio in plan.audio],
-                    }
-                ],
+                "Outputs": outputs,
             }
         ],
+    }
+
+
+def _input(plan: Plan, source_url: str) -> dict[str, Any]:
+    return {
+        "FileInput": source_url,
+        "TimecodeSource": "ZEROBASED",
+        "VideoSelector": {"Rotate": "AUTO"},
+        "AudioSelectors": {
+            _selector(audio): {"SelectorType": "TRACK", "Tracks": [audio.track]}
+            for audio in plan.audio
+        },
+    }
+
+
+def _output(plan: Plan, metrics: tuple[str, ...], sound: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "ContainerSettings": {
+            "Container": "MP4",
+            "Mp4Settings": {"MoovPlacement": "PROGRESSIVE_DOWNLOAD"},
+        },
+        "VideoDescription": _video(plan, metrics),
+        "AudioDescriptions": sound,
     }
 
 
@@ -65,20 +137,7 @@ def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
         "ScalingBehavior": "FIT_NO_UPSCALE",
         # Unless told otherwise MediaConvert smooths the picture before it encodes.
         "VideoPreprocessors": {"NoiseReducer": {"Filter": "NONE"}},
-        "CodecSettings": {
-            "Codec": "H_264",
-            "H264Settings": {
-                "RateControlMode": "QVBR",
-                "QvbrSettings": {"QvbrQualityLevel": plan.qvbr_level},
-                "MaxBitrate": plan.max_bitrate_bps,
-                "QualityTuningLevel": plan.tuning,
-                "SceneChangeDetect": "TRANSITION_DETECTION",
-                **_frame_rate(plan),
-                "ParControl": "INITIALIZE_FROM_SOURCE",
-                "GopSizeUnits": "AUTO",
-                "PerFrameMetrics": list(metrics),
-            },
-        },
+        "CodecSettings": {"Codec": plan.codec, **_codec(plan, metrics)},
     }
     if plan.scaled:
         # The plan's size is final: smaller, even, and in shape. How FIT_NO_UPSCALE would round
@@ -89,6 +148,43 @@ def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
             "ScalingBehavior": "STRETCH_TO_OUTPUT",
         }
     return description
+
+
+def _codec(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
+    """Each codec has settings of its own, and AV1 fewer than the others."""
+    shared: dict[str, Any] = {
+        "RateControlMode": "QVBR",
+        "QvbrSettings": _qvbr(plan),
+        "MaxBitrate": plan.max_bitrate_bps,
+        **_frame_rate(plan),
+        "PerFrameMetrics": list(metrics),
+    }
+    if plan.codec == "AV1":
+        # No key frame interval of its own choosing: it counts frames, best 1 + (B + 1) * x.
+        rate = float(Fraction(plan.frame_rate)) if plan.frame_rate else 30.0
+        gop = 1 + (AV1_B_FRAMES + 1) * max(1, round(5 * rate / (AV1_B_FRAMES + 1)))
+        own = {"GopSize": gop, "NumberBFramesBetweenReferenceFrames": AV1_B_FRAMES}
+        return {"Av1Settings": shared | own}
+    both = shared | {
+        "QualityTuningLevel": plan.tuning,
+        "SceneChangeDetect": "TRANSITION_DETECTION",
+        "ParControl": "INITIALIZE_FROM_SOURCE",
+        "GopSizeUnits": "AUTO",
+    }
+    if plan.codec == "H_265":
+        # Apple plays HVC1 only; the service's default is HEV1.
+        return {"H265Settings": both | {"WriteMp4PackagingType": "HVC1"}}
+    return {"H264Settings": both}
+
+
+def _qvbr(plan: Plan) -> dict[str, Any]:
+    level, fine_tune = dial.parts(plan.qvbr_level) if plan.qvbr_level is not None else (None, 0.0)
+    settings: dict[str, Any] = {"QvbrQualityLevel": level}
+    if fine_tune:
+        settings["QvbrQualityLevelFineTune"] = fine_tune
+    if plan.max_average_bps is not None:
+        settings["MaxAverageBitrate"] = plan.max_average_bps
+    return settings
 
 
 def _frame_rate(plan: Plan) -> dict[str, Any]:

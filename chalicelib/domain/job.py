@@ -78,6 +78,18 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """An attempt's result that was kept aside: the better of two is published as a best effort."""
+
+    plan: Plan
+    measurement: Measurement
+    restored: Restored | None
+    result_key: str
+    result_size_bytes: int
+    encoder_ssim_mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """A step that began. ISO 8601 UTC with milliseconds."""
 
@@ -172,6 +184,7 @@ class Job:
     encoder_ssim_mean: float | None = None
     measurement: Measurement | None = None
     verdict: Verdict | None = None
+    runner_up: Contender | None = None
     # the end
     published_key: str | None = None
     published_size_bytes: int | None = None

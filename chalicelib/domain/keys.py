@@ -59,6 +59,21 @@ def metric_key(job_id: str, attempt: int, metric: str) -> str:
     return f"{attempt_prefix(job_id, attempt)}encoded_{metric}.csv"
 
 
+def samples_url_key(job_id: str, attempt: int) -> str:
+    """What the names of a search's outputs begin with; each level's modifier follows."""
+    return f"{attempt_prefix(job_id, attempt)}samples"
+
+
+def sample_key(job_id: str, attempt: int, modifier: str) -> str:
+    """A search's samples at one level."""
+    return f"{samples_url_key(job_id, attempt)}{modifier}.mp4"
+
+
+def sample_metric_key(job_id: str, attempt: int, modifier: str, metric: str) -> str:
+    """The per-frame metric beside it."""
+    return f"{samples_url_key(job_id, attempt)}{modifier}_{metric}.csv"
+
+
 def restored_key(job_id: str, attempt: int) -> str:
     """The encoded file with the source's metadata put back."""
     return f"{attempt_prefix(job_id, attempt)}restored.mp4"

@@ -52,7 +52,12 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFacts:
-    """Everything the plan needs to know about a source."""
+    """Everything the plan needs to know about a source.
+
+    Attributes:
+        writer: the program that wrote the file, by its own word; MP4 and MOV only.
+        activity: bytes of picture in each of equally long stretches, likewise.
+    """
 
     container: str
     duration_s: float | None
@@ -61,6 +66,8 @@ class MediaFacts:
     video_tracks: int
     audio: tuple[AudioTrack, ...]
     data_tracks: int
+    writer: str | None = None
+    activity: tuple[int, ...] = ()
 
     @property
     def longest_track_s(self) -> float | None:

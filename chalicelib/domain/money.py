@@ -6,11 +6,12 @@ All figures are estimates in US dollars; the table says where its numbers come f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import Plan
+from chalicelib.domain.plan import Cost, Plan, Route
+from chalicelib.domain.search import Search
 
 GIB = 2**30
 
@@ -26,6 +27,8 @@ class Prices:
     fps_60_multiplier: float
     fps_120_multiplier: float
     pro_multiplier: float
+    hevc_multiplier: float
+    av1_multiplier: float
     minimum_seconds: float
     standard_per_gib_month: float
 
@@ -45,12 +48,61 @@ def encode_cost_usd(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
     if video is None or plan.width is None or plan.height is None:
         return 0.0
     seconds = max(video.duration_s or facts.duration_s or 0.0, prices.minimum_seconds)
-    cost = seconds / 60 * prices.sd_basic_per_minute
+    return seconds / 60 * _usd_per_minute(plan, facts, prices)
+
+
+def search_cost_usd(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
+    """What the samples cost: one output per level, each billed for `minimum_seconds` at least."""
+    search = plan.search
+    if search is None or facts.video is None or plan.width is None or plan.height is None:
+        return 0.0
+    sampled_s = sum(sample.length_s for sample in search.samples)
+    seconds = max(sampled_s, prices.minimum_seconds) * len(search.levels)
+    return seconds / 60 * _usd_per_minute(plan, facts, prices)
+
+
+def attempt_cost_usd(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
+    """What MediaConvert charges when the attempt that this plan begins completes."""
+    if plan.route is Route.SEARCH:
+        return search_cost_usd(plan, facts, prices)
+    return encode_cost_usd(plan, facts, prices) if plan.route is Route.ENCODE else 0.0
+
+
+def estimated(plan: Plan, facts: MediaFacts, prices: Prices) -> Plan:
+    """The plan with what it costs and, once a size is predicted, when storage has paid for it."""
+    if plan.route not in (Route.SEARCH, Route.ENCODE):
+        return plan
+    search_usd = search_cost_usd(plan, facts, prices)
+    encode_usd = encode_cost_usd(plan, facts, prices)
+    predicted_bytes = _predicted_bytes(plan.search)
+    months = None
+    if predicted_bytes is not None:
+        saved_bytes = facts.size_bytes - predicted_bytes
+        months = months_to_pay_back(search_usd + encode_usd, saved_bytes, prices)
+    cost = Cost(
+        tier="professional" if plan.professional_tier else "basic",
+        search_usd=round(search_usd, 6),
+        encode_usd=round(encode_usd, 6),
+        months=None if months is None else round(months, 1),
+    )
+    return replace(plan, cost=cost)
+
+
+def _predicted_bytes(search: Search | None) -> int | None:
+    return search.predicted_bytes if search is not None else None
+
+
+def _usd_per_minute(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
+    assert facts.video is not None and plan.width is not None and plan.height is not None
+    usd = prices.sd_basic_per_minute
     short = min(plan.width, plan.height)
-    cost *= prices.uhd_multiplier if short > 1080 else prices.hd_multiplier if short >= 720 else 1
-    rate = video.frame_rate or 30
-    cost *= prices.fps_120_multiplier if rate > 60 else prices.fps_60_multiplier if rate > 30 else 1
-    return cost * (prices.pro_multiplier if plan.professional_tier else 1)
+    usd *= prices.uhd_multiplier if short > 1080 else prices.hd_multiplier if short >= 720 else 1
+    rate = facts.video.frame_rate or 30
+    usd *= prices.fps_120_multiplier if rate > 60 else prices.fps_60_multiplier if rate > 30 else 1
+    codecs = {"H_265": prices.hevc_multiplier, "AV1": prices.av1_multiplier}
+    return (
+        usd * codecs.get(plan.codec, 1) * (prices.pro_multiplier if plan.professional_tier else 1)
+    )
 
 
 def storage_usd_per_month(size_bytes: int, prices: Prices) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from chalicelib.domain.choice import found_words
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.keys import extension
 from chalicelib.domain.money import Prices, storage_usd_per_month
@@ -98,6 +99,8 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         f"{_percent(job)} smaller, {human_size(saved)} saved.",
         f"That saves {_dollars(storage_usd_per_month(saved, prices))} in S3 every month.",
     ]
+    if job.plan and job.plan.search and job.plan.search.level is not None:
+        lines.append(found_words(job.plan.search))
     if job.measurement and job.measurement.score:
         score = job.measurement.score
         lines.append(

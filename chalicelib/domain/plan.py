@@ -9,25 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fractions import Fraction
 
+from chalicelib.domain import dial
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
+from chalicelib.domain.mp4 import MARK
 from chalicelib.domain.preset import Preset
-from chalicelib.domain.text import human_size
+from chalicelib.domain.search import Search, Target, new_search
+from chalicelib.domain.text import human_size, rate_words
 from chalicelib.domain.workflow import Workflow
 
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/supported-output-resolution-maximums-by-codec.html
 MAX_LONG_SIDE_PX, MAX_SHORT_SIDE_PX = 4096, 2160
 MIN_SIDE_PX = 32
-MAX_QVBR_LEVEL = 10
 #: What `MaxBitrate` takes.
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html (H264Settings)
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 1_000, 1_152_000_000
 #: The short side is never made smaller than this.
 SHORT_SIDE_FLOOR_PX = 720
 #: Below this many bits per pixel and frame a re-encode cannot save anything worth having: an
-#: already starved H.264 stream of 1080p30 at this rate has 0.6 Mbit/s.
+#: already starved H.264 stream of 1080p30 at this rate has 0.6 Mbit/s. (QVBR's lowest level takes
+#: 0.0116 on ordinary films, docs/mediaconvert-stand-in.md.)
 EFFICIENT_BITS_PER_PIXEL = 0.01
+#: How many of H.264's bits a codec needs for the same picture, roughly.
+#: Source: https://www.itu.int/en/ITU-T/about/groups/Documents/HEVC.pdf is the claim of a half;
+#: encoders as sold reach two thirds (docs/quality.md has x265's and SVT-AV1's on our clips).
+CODEC_BITS = {"HEVC": 0.65, "H_265": 0.65, "VP9": 0.65, "AV1": 0.5}
+#: Below this many bits per pixel and frame not even a still picture keeps its looks.
+LEAST_BITS_PER_PIXEL = 0.002
+#: Of a size that may not be passed, the share that is aimed at.
+CAP_AIM = 0.98
+#: What a passed-through track of unknown bitrate is taken to have.
+USUAL_SOUND_BPS = 192_000
 #: Tracks that MP4 can carry over untouched.
 #: Source: AudioCodec PASSTHROUGH in
 #: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html
@@ -48,7 +60,12 @@ TURNING_CONTAINERS = ("mp4", "quicktime")
 UNTURNABLE_CHROMA = "4:4:4"
 
 
+CODEC_NAMES = {"H_264": "H.264", "H_265": "HEVC", "AV1": "AV1"}
+
+
 class Route(StrEnum):
+    #: Encode samples first, to find the setting.
+    SEARCH = "search"
     ENCODE = "encode"
     KEEP = "keep"
     REJECT = "reject"
@@ -66,35 +83,68 @@ class AudioPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """An estimate in US dollars, from a dated price table.
+
+    Attributes:
+        search_usd, encode_usd: of all samples; of one encode of the whole film.
+        months: until the storage that is saved has paid for both; None where nobody can tell yet.
+    """
+
+    tier: str
+    search_usd: float
+    encode_usd: float
+    months: float | None = None
+
+    @property
+    def usd(self) -> float:
+        return self.search_usd + self.encode_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What will be done and why. `reasons` are sentences, the most important first.
 
     `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
     or a cap that the preset fixes. `frame_rate` ("60/1") is set where the encoder's own choice for
-    a rate that varies lost pictures.
+    a rate that varies lost pictures. `max_average_bps` bounds the picture's average bitrate where
+    the workflow bounds the file. `then` is what the next attempt aims for where the check fails;
+    `best_effort` says that the better of the attempts is published even so.
     """
 
     route: Route
     preset: str
     reasons: tuple[str, ...]
     losses: tuple[str, ...] = ()
-    qvbr_level: int | None = None
+    codec: str = "H_264"
+    qvbr_level: float | None = None
     max_bitrate_bps: int | None = None
     bitrate_ceiling_bps: int | None = None
+    max_average_bps: int | None = None
     tuning: str | None = None
     width: int | None = None
     height: int | None = None
     scaled: bool = False
     ssim_floor: float | None = None
     ssim_worst_floor: float | None = None
+    then: Target | None = None
+    best_effort: bool = False
     audio: tuple[AudioPlan, ...] = ()
     rotate: bool = False
     frame_rate: str | None = None
+    search: Search | None = None
+    cost: Cost | None = None
 
     @property
     def professional_tier(self) -> bool:
-        """Source: MULTI_PASS_HQ is billed as professional (H264Settings in the API reference)."""
-        return self.tuning == "MULTI_PASS_HQ"
+        """Source: MULTI_PASS_HQ is billed as professional (H264Settings in the API reference), and
+        so are the codecs that the basic tier does not list.
+        """
+        return self.tuning == "MULTI_PASS_HQ" or self.codec != "H_264"
+
+    @property
+    def target(self) -> Target:
+        return Target(metric="SSIM", mean=self.ssim_floor or 0.0, worst=self.ssim_worst_floor)
 
 
 def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
@@ -103,48 +153,125 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
     if refusal := _refusal(facts):
         return Plan(route=Route.REJECT, preset=preset.name, reasons=(refusal,))
     assert video is not None
-    if reason := _reason_to_keep(facts, video, workflow):
+    if reason := _reason_to_keep(facts, video, preset, workflow):
         return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
     width, height = output_size(video, preset)
-    scaled = (width, height) != (video.display_width, video.display_height)
     source_bps = _source_bps(facts, video)
-    cap_bps = _preset_cap_bps(video, preset, width, height)
+    cap_bps = preset_cap_bps(video, preset, width, height)
     max_bitrate = min(cap_bps, source_bps or cap_bps)
-    return Plan(
+    plan = Plan(
         route=Route.ENCODE,
         preset=preset.name,
         reasons=tuple(_why(video, preset, width, height, max_bitrate)),
         losses=(*_picture_losses(video), *_sound_losses(facts), *_other_losses(facts)),
+        codec=preset.codec,
         qvbr_level=preset.qvbr_level,
         max_bitrate_bps=max_bitrate,
         bitrate_ceiling_bps=max_bitrate if preset.max_bitrate_fixed else source_bps,
-        tuning=preset.tuning,
+        tuning=preset.tuning or _cheapest_tuning(preset.codec),
         width=width,
         height=height,
-        scaled=scaled,
+        scaled=(width, height) != (video.display_width, video.display_height),
         ssim_floor=preset.ssim_floor,
         ssim_worst_floor=preset.ssim_worst_floor,
+        then=preset.then,
         audio=tuple(_audio_plan(track) for track in facts.audio),
         rotate=video.rotation_deg != 0,
     )
+    return _with_search(_within(plan, facts, workflow), facts, preset)
 
 
-def raised(plan: Plan, why: str) -> Plan | None:
-    """The plan for the next attempt, one QVBR level higher; None when there is no higher one."""
-    if plan.qvbr_level is None or plan.qvbr_level >= MAX_QVBR_LEVEL:
-        return None
-    level = plan.qvbr_level + 1
-    ceiling = plan.bitrate_ceiling_bps or MAX_BITRATE_BPS
-    cap = min(int((plan.max_bitrate_bps or MAX_BITRATE_BPS) * 1.5), ceiling)
+def _cheapest_tuning(codec: str) -> str | None:
+    """Single pass is billed as basic. AV1 has no such setting (Av1Settings)."""
+    return None if codec == "AV1" else "SINGLE_PASS_HQ"
+
+
+def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
+    duration_s = length_s(facts)
+    if plan.route is not Route.ENCODE or not preset.search or duration_s is None:
+        return plan
+    search = new_search(preset.target, duration_s, facts.activity)
+    if search is None:
+        return plan
+    levels = " and ".join(dial.label(level) for level in search.levels)
+    sampled_s = sum(sample.length_s for sample in search.samples)
+    how = (
+        f"{len(search.samples)} samples, {sampled_s:g} s together, are encoded at levels {levels} "
+        "first, to find the lowest that looks good enough."
+    )
     return replace(
-        plan, qvbr_level=level, max_bitrate_bps=cap, reasons=(f"QVBR level {level}: {why}.",)
+        plan, route=Route.SEARCH, search=search, reasons=(plan.reasons[0], how, *plan.reasons[1:])
     )
 
 
-def at_rate(plan: Plan, frame_rate: str, why: str) -> Plan:
-    """The plan for the next attempt, with so many frames a second."""
-    rate = f"{round(float(Fraction(frame_rate)), 2):g} frames a second"
-    return replace(plan, frame_rate=frame_rate, reasons=(f"{rate}, or else {why}.",))
+def _within(plan: Plan, facts: MediaFacts, workflow: Workflow) -> Plan:
+    """The plan under the workflow's limit of size, where arithmetic alone says something of it."""
+    limit = workflow.max_output_bytes
+    room_bps = picture_room_bps(plan, facts, limit)
+    if limit is None or room_bps is None:
+        return plan
+    if room_bps < least_bps(plan, facts):
+        return cannot_fit(plan, facts, limit)
+    if facts.size_bytes <= limit or room_bps >= (plan.max_bitrate_bps or 0):
+        return plan
+    return limited(plan, room_bps, limit)
+
+
+def limited(plan: Plan, room_bps: float, limit_bytes: int) -> Plan:
+    """The plan with an average bitrate that keeps the file within a size.
+
+    Only two passes can promise an average.
+    Source: MaxAverageBitrate in H264QvbrSettings; AV1 has none, so its cap is lowered instead.
+    """
+    average = max(MIN_BITRATE_BPS, int(room_bps))
+    why = f"On average at most {rate_words(average)}, so that it fits in {human_size(limit_bytes)}."
+    reasons = (*plan.reasons, why)
+    if plan.codec == "AV1":
+        return replace(plan, max_bitrate_bps=average, bitrate_ceiling_bps=average, reasons=reasons)
+    cap = max(plan.max_bitrate_bps or average, average)
+    return replace(
+        plan,
+        max_average_bps=average,
+        max_bitrate_bps=cap,
+        tuning="MULTI_PASS_HQ",
+        reasons=reasons,
+    )
+
+
+def picture_room_bps(plan: Plan, facts: MediaFacts, limit_bytes: int | None) -> float | None:
+    """What a limit of size leaves for the picture; None where there is no limit or no length."""
+    duration_s = length_s(facts)
+    if limit_bytes is None or duration_s is None:
+        return None
+    return CAP_AIM * limit_bytes * 8 / duration_s - sound_bps(plan, facts)
+
+
+def sound_bps(plan: Plan, facts: MediaFacts) -> float:
+    """Of all audio tracks of the result."""
+    known = {track.number: track.bitrate_bps for track in facts.audio}
+    return float(sum(a.bitrate_bps or known.get(a.track) or USUAL_SOUND_BPS for a in plan.audio))
+
+
+def least_bps(plan: Plan, facts: MediaFacts) -> float:
+    """The picture's bitrate below which no encode is tried, at 720 lines or what the source has."""
+    assert plan.width and plan.height and facts.video
+    shrink = min(1.0, SHORT_SIDE_FLOOR_PX / min(plan.width, plan.height))
+    pixels = plan.width * plan.height * shrink**2
+    return LEAST_BITS_PER_PIXEL * pixels * (facts.video.frame_rate or 30)
+
+
+def cannot_fit(plan: Plan, facts: MediaFacts, limit_bytes: int, needed: int | None = None) -> Plan:
+    """The plan for a film that no setting brings under the workflow's limit of size."""
+    lines = min(SHORT_SIDE_FLOOR_PX, plan.width or 0, plan.height or 0)
+    about = f" It needs about {human_size(needed)}." if needed else ""
+    reason = (
+        f"The video cannot be brought under {human_size(limit_bytes)}, not even at {lines} lines "
+        f"and the lowest quality worth having.{about}"
+    )
+    fits = facts.size_bytes <= limit_bytes
+    route = Route.KEEP if fits else Route.REJECT
+    what = "" if fits else " Cut it into parts, or raise the workflow's limit."
+    return Plan(route=route, preset=plan.preset, reasons=(reason + what,), search=plan.search)
 
 
 def output_size(video: VideoTrack, preset: Preset) -> tuple[int, int]:
@@ -183,7 +310,11 @@ def _refusal(facts: MediaFacts) -> str | None:
     return None
 
 
-def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) -> str | None:
+def _reason_to_keep(
+    facts: MediaFacts, video: VideoTrack, preset: Preset, workflow: Workflow
+) -> str | None:
+    if facts.writer is not None and facts.writer.startswith(MARK):
+        return "Slimreel has compressed this file before; doing it twice would only cost quality."
     if facts.size_bytes < workflow.compress_above_bytes:
         return (
             f"Smaller than {human_size(workflow.compress_above_bytes)}, the size above which "
@@ -217,10 +348,19 @@ def _reason_to_keep(facts: MediaFacts, video: VideoTrack, workflow: Workflow) ->
             "keep as they are."
         )
     bits, rate = _bits_per_pixel(facts, video), _source_bps(facts, video)
-    starved = bits is not None and bits < EFFICIENT_BITS_PER_PIXEL
+    starved = bits is not None and bits < _efficient_bits(video.codec, preset.codec)
     if starved or (rate is not None and rate < MIN_BITRATE_BPS):
         return "The video is already compressed as far as it goes; another pass would not pay."
     return None
+
+
+def _efficient_bits(codec: str, result_codec: str) -> float:
+    """Bits per pixel of a source that a result cannot undercut.
+
+    What a better codec has saved, a result in H.264 would have to spend again.
+    """
+    source, result = CODEC_BITS.get(codec, 1.0), CODEC_BITS.get(result_codec, 1.0)
+    return EFFICIENT_BITS_PER_PIXEL * result / min(source, 1.0)
 
 
 def _would_be_too_low(video: VideoTrack) -> bool:
@@ -238,6 +378,11 @@ def _can_be_turned(facts: MediaFacts, video: VideoTrack) -> bool:
         and facts.container in TURNING_CONTAINERS
         and video.chroma != UNTURNABLE_CHROMA
     )
+
+
+def length_s(facts: MediaFacts) -> float | None:
+    """Of the picture; None where nobody knows."""
+    return _duration_s(facts, facts.video) if facts.video else facts.duration_s
 
 
 def _duration_s(facts: MediaFacts, video: VideoTrack) -> float | None:
@@ -260,7 +405,7 @@ def _source_bps(facts: MediaFacts, video: VideoTrack) -> int | None:
     return None if known_bps is None else int(min(known_bps, MAX_BITRATE_BPS))
 
 
-def _preset_cap_bps(video: VideoTrack, preset: Preset, width: int, height: int) -> int:
+def preset_cap_bps(video: VideoTrack, preset: Preset, width: int, height: int) -> int:
     """The preset's cap for this picture size and frame rate.
 
     Source: bitrate grows with about the 0.75th power of the pixel rate at equal quality
@@ -290,13 +435,16 @@ def _audio_plan(track: AudioTrack) -> AudioPlan:
 def _why(
     video: VideoTrack, preset: Preset, width: int, height: int, max_bitrate_bps: int
 ) -> Iterator[str]:
-    yield f"H.264 at QVBR level {preset.qvbr_level}, preset “{preset.name}”: {preset.about}"
-    if max_bitrate_bps < _preset_cap_bps(video, preset, width, height):
-        yield f"At most {_rate(max_bitrate_bps)}, which is what the original has."
+    level = dial.label(preset.qvbr_level)
+    yield (
+        f"{CODEC_NAMES[preset.codec]} at QVBR level {level}, preset “{preset.name}”: {preset.about}"
+    )
+    if max_bitrate_bps < preset_cap_bps(video, preset, width, height):
+        yield f"At most {rate_words(max_bitrate_bps)}, which is what the original has."
     elif preset.max_bitrate_fixed:
-        yield f"At most {_rate(max_bitrate_bps)}, as the preset says."
+        yield f"At most {rate_words(max_bitrate_bps)}, as the preset says."
     else:
-        yield f"At most {_rate(max_bitrate_bps)}, scaled to picture size and frame rate."
+        yield f"At most {rate_words(max_bitrate_bps)}, scaled to picture size and frame rate."
     if video.rotation_deg:
         yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
     if (width, height) == (video.display_width, video.display_height):
@@ -351,9 +499,3 @@ def _other_losses(facts: MediaFacts) -> Iterator[str]:
         yield (
             f"{facts.data_tracks} data or subtitle track{plural} cannot be carried by the encoder."
         )
-
-
-def _rate(bitrate_bps: int) -> str:
-    if bitrate_bps < 1_000_000:
-        return f"{bitrate_bps / 1e3:.0f} kbit/s"
-    return f"{bitrate_bps / 1e6:.1f} Mbit/s"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.domain.codec import from_plain
+from chalicelib.domain.search import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +18,27 @@ class Preset:
     about: str
     ssim_floor: float
     ssim_worst_floor: float
-    qvbr_level: int
+    qvbr_level: float
     max_bitrate_1080p30_bps: int
-    tuning: str
+    codec: str = "H_264"
+    search: bool = True
+    tuning: str | None = None
     max_bitrate_fixed: bool = False
     max_short_side_px: int | None = None
+    then: Target | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(metric="SSIM", mean=self.ssim_floor, worst=self.ssim_worst_floor)
 
 
 def presets(data: Mapping[str, Any]) -> dict[str, Preset]:
-    """The presets in the parsed data file, by name."""
-    return {name: from_plain(Preset, {"name": name, **fields}) for name, fields in data.items()}
+    """The presets in the parsed data file, by name.
+
+    Raises:
+        KeyError: a field is missing, or `then` names no preset.
+    """
+    plain = {name: {**fields, "name": name, "then": None} for name, fields in data.items()}
+    made = {name: from_plain(Preset, fields) for name, fields in plain.items()}
+    after = {name: made[fields["then"]].target for name, fields in data.items() if "then" in fields}
+    return {name: replace(preset, then=after.get(name)) for name, preset in made.items()}

@@ -32,7 +32,7 @@ SHORT_FILM_S, SHORT_FILM_WORK_S = 120.0, 20.0
 #: Levels to try lie this far below and above the one that gives the target on ordinary films.
 BELOW, ABOVE = 1.0, 2.0
 #: Samples last a second; where there is time for more than this many, two.
-SAMPLES_MOST = 60
+SAMPLES_MOST = 30
 #: In turn, a sample is the easiest, hardest or most typical second of its part of the film:
 #: these quantiles of how many bytes the source spends on its seconds.
 QUANTILES = (1 / 2, 1 / 6, 5 / 6)
@@ -53,8 +53,9 @@ TYPICAL_SCORES = {
 TYPICAL_KBPS = (720, 991, 1386, 1844, 2457, 3335, 4472, 5908, 7945, 11406)
 #: The prediction must be this much above the target, or half of all results would miss it.
 MARGIN_DB = 0.06
-#: A target further than this above what the highest level promises is given up without an encode.
-HOPELESS_DB = 1.0
+#: A target further than this above what the highest level promises is given up without an encode;
+#: further still by so much for each level between that one and the highest that was tried.
+HOPELESS_DB, HOPELESS_DB_A_LEVEL = 1.0, 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,7 +410,7 @@ def chosen(search: Search, target: Target, *, duration_s: float, other_bytes: in
     found = curves(search.metric, search.points)
     level = found.lowest(target)
     if level is None:
-        if found.gap_db(target, dial.HIGHEST) < -HOPELESS_DB:
+        if found.gap_db(target, dial.HIGHEST) < -hopeless_db(search):
             return None
         level = dial.HIGHEST
     return at_level(search, level, duration_s=duration_s, other_bytes=other_bytes)
@@ -428,9 +429,16 @@ def at_level(search: Search, level: float, *, duration_s: float, other_bytes: in
     )
 
 
-def best_promise(search: Search) -> float:
-    """The mean score that the highest level promises."""
-    return curves(search.metric, search.points).mean_at(dial.HIGHEST)
+def hopeless_db(search: Search) -> float:
+    """How far below a target the highest level's promise may be and still be tried."""
+    tried = max(point.level for point in search.points)
+    return HOPELESS_DB + HOPELESS_DB_A_LEVEL * (dial.HIGHEST - tried)
+
+
+def best_promise(search: Search) -> tuple[float, float]:
+    """The scores that the highest level promises, on average and of the worst 1 % of frames."""
+    found = curves(search.metric, search.points)
+    return found.mean_at(dial.HIGHEST), found.worst_at(dial.HIGHEST)
 
 
 def levels_by_size(search: Search, *, duration_s: float, other_bytes: int) -> Mapping[float, int]:

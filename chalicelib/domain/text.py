@@ -40,6 +40,16 @@ def human_size(size_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
+def rate_words(bitrate_bps: float) -> str:
+    """
+    >>> rate_words(640_000), rate_words(4_250_000)
+    ('640 kbit/s', '4.2 Mbit/s')
+    """
+    if bitrate_bps < 1_000_000:
+        return f"{bitrate_bps / 1e3:.0f} kbit/s"
+    return f"{bitrate_bps / 1e6:.1f} Mbit/s"
+
+
 def percent(share: float) -> str:
     """A share as whole percent, and never 0 or 100 where that is not quite true.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.attempts import aimed_higher, at_rate
 from chalicelib.domain.measurement import (
     Measurement,
     duration_problems,
@@ -15,8 +16,8 @@ from chalicelib.domain.measurement import (
     roomy_rate,
     track_problems,
 )
-from chalicelib.domain.plan import Plan, at_rate, raised
-from chalicelib.domain.text import percent, rounded_down
+from chalicelib.domain.plan import Plan
+from chalicelib.domain.text import human_size, percent, rounded_down
 
 #: Headers are not exact: a track may stop a moment before the container's stated length.
 MISSING_S, MISSING_SHARE, MISSING_AT_MOST_S = 0.5, 0.02, 5.0
@@ -33,11 +34,16 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What to publish. `problems` are the checks that failed; `reason` is one sentence."""
+    """What to publish. `problems` are the checks that failed; `reason` is one sentence.
+
+    `best_effort`: the score stayed below the target, and the better of the attempts is published
+    even so, as the preset wants.
+    """
 
     decision: Decision
     reason: str
     problems: tuple[str, ...] = ()
+    best_effort: bool = False
 
 
 def judge(
@@ -50,6 +56,7 @@ def judge(
     attempt: int,
     first_attempt: int,
     max_attempts: int,
+    max_output_bytes: int | None = None,
     encoder_ssim_mean: float | None = None,
 ) -> Verdict:
     """Decide about one attempt.
@@ -71,6 +78,8 @@ def judge(
     saved_bytes = source_size_bytes - result_size_bytes
     if 100 * saved_bytes < min_savings_percent * source_size_bytes:
         return _keep(_too_little(100 * saved_bytes / source_size_bytes, min_savings_percent))
+    if max_output_bytes is not None and result_size_bytes > max_output_bytes:
+        return _keep(_over_limit(result_size_bytes, max_output_bytes, source_size_bytes))
     low = score_problems(plan, measurement)
     if low and _is_another_picture(plan, measurement, encoder_ssim_mean):
         return _keep(
@@ -85,11 +94,33 @@ def judge(
             reason=f"{percent(saved_bytes / source_size_bytes)} smaller; all checks passed.",
         )
     problems = (*([lost] if lost else []), *low)
-    if attempt - first_attempt + 1 < max_attempts and next_plan(plan, measurement) is not None:
+    tries_left = attempt - first_attempt + 1 < max_attempts
+    if tries_left and next_plan(plan, measurement) is not None:
         return Verdict(decision=Decision.RETRY_HIGHER, reason=problems[0], problems=problems)
     if lost:
         return _keep(f"The compressed video would move less smoothly: {lost}.", problems)
+    if plan.best_effort or plan.then is not None:
+        return best_effort(
+            plan,
+            measurement,
+            source_size_bytes=source_size_bytes,
+            result_size_bytes=result_size_bytes,
+        )
     return _keep(f"No setting looked good enough: {low[0]}.", low)
+
+
+def best_effort(
+    plan: Plan, measurement: Measurement, *, source_size_bytes: int, result_size_bytes: int
+) -> Verdict:
+    """The verdict on the better of two results that both stayed below the target."""
+    low = score_problems(plan, measurement)
+    smaller = percent(1 - result_size_bytes / source_size_bytes)
+    return Verdict(
+        decision=Decision.ACCEPT,
+        reason=f"{smaller} smaller, as a best effort: {low[0]}.",
+        problems=low,
+        best_effort=True,
+    )
 
 
 def next_plan(plan: Plan, measurement: Measurement) -> Plan | None:
@@ -99,7 +130,16 @@ def next_plan(plan: Plan, measurement: Measurement) -> Plan | None:
         rate = roomy_rate(tracks)
         return at_rate(plan, rate, lost) if rate and plan.frame_rate is None else None
     low = score_problems(plan, measurement)
-    return raised(plan, low[0]) if low else None
+    if not low or plan.best_effort:
+        return None
+    return aimed_higher(plan, measurement.score, low[0])
+
+
+def better(one: Measurement, other: Measurement | None) -> bool:
+    """Whether the first of two results looks at least as good on average."""
+    if other is None or other.score is None or one.score is None:
+        return True
+    return one.score.ssim_mean >= other.score.ssim_mean
 
 
 def damage_problems(measurement: Measurement) -> tuple[str, ...]:
@@ -175,6 +215,14 @@ def _not_smaller(source_size_bytes: int, result_size_bytes: int) -> str:
         return "The compressed file would have been just as big."
     bigger = result_size_bytes / max(source_size_bytes, 1) - 1
     return f"The compressed file would have been {percent(bigger)} bigger."
+
+
+def _over_limit(result_size_bytes: int, max_output_bytes: int, source_size_bytes: int) -> str:
+    reason = (
+        f"The compressed file would have {human_size(result_size_bytes)}, more than the "
+        f"{human_size(max_output_bytes)} this workflow allows."
+    )
+    return reason if source_size_bytes <= max_output_bytes else f"{reason} So has the original."
 
 
 def _too_little(saved_percent: float, min_savings_percent: float) -> str:

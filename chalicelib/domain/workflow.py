@@ -26,7 +26,8 @@ class Workflow:
         drive_folder: the Drive folder whose videos start it; None while the stage has not set it.
         compress_above_bytes: smaller files are published as they are.
         min_savings_percent: a result that saves less is not worth having; the original is kept.
-        max_attempts: encodes of one video, each one QVBR level higher than the one before.
+        max_attempts: encodes of one video, each at a higher QVBR level than the one before.
+        max_output_bytes: no result is larger; None for no limit.
         notify_kinds: which emails are sent, of `NOTICE_KINDS`.
     """
 
@@ -36,6 +37,7 @@ class Workflow:
     compress_above_bytes: int = 0
     min_savings_percent: float = 10
     max_attempts: int = 3
+    max_output_bytes: int | None = None
     notify_kinds: tuple[str, ...] = DEFAULT_KINDS
 
 

@@ -1,4 +1,4 @@
-"""Encode: submit the MediaConvert job of this attempt, exactly once.
+"""Encode: submit the MediaConvert job of this attempt, exactly once: of the film, or of samples.
 
 The order is law, because the process may die between any two lines: the token is stored before
 the job is created, and its id after. On entry a stored outcome comes first (the completion event
@@ -16,9 +16,10 @@ from typing import Any
 
 from chalicelib.adapters.encoder import Encoder, outcome_of
 from chalicelib.domain import keys
-from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.encoding import job_settings, search_settings
 from chalicelib.domain.errors import JobClosed
 from chalicelib.domain.job import Job
+from chalicelib.domain.plan import Route
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
@@ -63,13 +64,25 @@ def _found(encoder: Encoder, services: Services, job: Job) -> str | None:
 
 
 def _created(services: Services, job: Job) -> str:
-    assert job.plan is not None
-    destination = keys.encoded_key(job.job_id, job.attempt).removesuffix(".mp4")
-    settings = job_settings(
-        job.plan,
-        source_url=_source_url(services, job),
-        destination_url=f"s3://{services.settings.temp_bucket}/{destination}",
-    )
     return services.encoder.create_job(
-        settings, job_id=job.job_id, attempt=job.attempt, workflow=job.workflow
+        _settings(services, job), job_id=job.job_id, attempt=job.attempt, workflow=job.workflow
+    )
+
+
+def _settings(services: Services, job: Job) -> dict[str, Any]:
+    """Of the whole film, or of the samples of a search."""
+    assert job.plan is not None
+    bucket, source_url = services.settings.temp_bucket, _source_url(services, job)
+    if job.plan.route is Route.SEARCH:
+        assert job.plan.search is not None and job.facts is not None and job.facts.video is not None
+        return search_settings(
+            job.plan,
+            job.plan.search,
+            source_url=source_url,
+            destination_url=f"s3://{bucket}/{keys.samples_url_key(job.job_id, job.attempt)}",
+            frame_rate=job.facts.video.frame_rate,
+        )
+    destination = keys.encoded_key(job.job_id, job.attempt).removesuffix(".mp4")
+    return job_settings(
+        job.plan, source_url=source_url, destination_url=f"s3://{bucket}/{destination}"
     )

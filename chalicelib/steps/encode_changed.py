@@ -14,6 +14,7 @@ from typing import Any
 from chalicelib.adapters.records import Below
 from chalicelib.domain import encoder_errors
 from chalicelib.domain.job import Job, Outcome
+from chalicelib.domain.plan import Route
 from chalicelib.domain.text import iso
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
@@ -69,7 +70,7 @@ def answer_token(services: Services, job: Job) -> None:
     outcome, token = job.outcome, job.task_token
     if outcome is None or token is None:
         return
-    if outcome.status == "COMPLETE":
+    if outcome.status == "COMPLETE" or _can_do_without(job, outcome):
         services.flows.succeed(token, {"outcome": outcome.status})
         return
     name, message = _failure(outcome)
@@ -77,6 +78,15 @@ def answer_token(services: Services, job: Job) -> None:
     # The same shape as the cause of a failed Lambda function, so that Fail reads only one.
     cause = json.dumps({"errorMessage": message, "errorDetails": words})
     services.flows.fail(token, error=name, cause=cause)
+
+
+def _can_do_without(job: Job, outcome: Outcome) -> bool:
+    """A search that failed for a reason of its own is done without. Is it the film's, the encode
+    of the whole of it will say so, and a job that fails costs nothing."""
+    searching = job.plan is not None and job.plan.route is Route.SEARCH
+    code = outcome.error_code
+    own = code not in encoder_errors.FAULTS and code not in encoder_errors.NO_DECODER
+    return searching and outcome.status == "ERROR" and own
 
 
 def outcome_in_event(detail: Mapping[str, Any], attempt: int) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.config import all_presets, all_workflows, price_table
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Job
-from chalicelib.domain.money import encode_cost_usd
+from chalicelib.domain.money import attempt_cost_usd, estimated
 from chalicelib.domain.plan import Plan, Route, make_plan
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
@@ -33,7 +33,17 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         )
         return {"route": job.plan.route.value}
     preset = all_presets()[job.wanted_preset or workflow.preset]
-    decided = make_plan(job.facts, preset, workflow)
+    return take(services, job, make_plan(job.facts, preset, workflow))
+
+
+def take(services: Services, job: Job, decided: Plan) -> dict[str, Any]:
+    """Begin what was decided, as the first of the attempts it may take.
+
+    Raises:
+        Rejected: it was decided to refuse the video.
+    """
+    assert job.facts is not None
+    decided = estimated(decided, job.facts, price_table())
     if decided.route is Route.REJECT:
         ledger.write(services, job, plan=decided)
         raise Rejected(decided.reasons[0])
@@ -42,6 +52,7 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         job,
         decided,
         first_attempt=job.attempt + 1,
+        runner_up=None,
         verdict=_keep(decided) if decided.route is Route.KEEP else None,
     )
     return {"route": decided.route.value}
@@ -50,8 +61,8 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
 def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -> Job:
     """Store the plan of a new attempt and clear what belonged to the one before.
 
-    Its estimated cost is added now: only a job MediaConvert completes is charged, and a failed
-    attempt is planned again without an outcome that completed.
+    Its estimated cost is added now, and that of an attempt that failed taken back: only a job
+    MediaConvert completes is charged.
     """
     return ledger.write(
         services,
@@ -74,9 +85,12 @@ def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -
 
 
 def _cost(job: Job, decided: Plan) -> float:
-    if decided.route is not Route.ENCODE or job.facts is None or _came_from_fault(job):
+    if job.facts is None:
         return 0.0
-    return encode_cost_usd(decided, job.facts, price_table())
+    usd = attempt_cost_usd(decided, job.facts, price_table())
+    if job.plan is not None and _came_from_fault(job):
+        usd -= attempt_cost_usd(job.plan, job.facts, price_table())
+    return usd
 
 
 def _came_from_fault(job: Job) -> bool:

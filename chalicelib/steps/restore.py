@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib import restoring
-from chalicelib.domain import keys
+from chalicelib.domain import dial, keys
 from chalicelib.domain.job import Job, Restored
+from chalicelib.domain.mp4 import MARK
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
+
+
+def _writer(job: Job) -> str:
+    """For people and for us: a file of ours that is dropped again is not compressed again."""
+    assert job.plan is not None and job.plan.qvbr_level is not None
+    return f"{MARK}, preset {job.plan.preset}, QVBR level {dial.label(job.plan.qvbr_level)}"
 
 
 def restore(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -22,6 +29,7 @@ def restore(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         source=restoring.ObjectRef(bucket=bucket, key=job.source_key),
         encoded=restoring.ObjectRef(bucket=bucket, key=encoded),
         target=restoring.ObjectRef(bucket=bucket, key=target),
+        writer=_writer(job),
     )
     result_key = target if report.restored else encoded
     ledger.write(

@@ -9,9 +9,18 @@ from typing import Any
 from chalicelib.config import all_workflows, price_table
 from chalicelib.domain import keys
 from chalicelib.domain.errors import Rejected
-from chalicelib.domain.job import Job, Status
+from chalicelib.domain.job import Contender, Job, Status
 from chalicelib.domain.money import encode_cost_usd
-from chalicelib.domain.verdict import Decision, judge, missing_end, next_plan
+from chalicelib.domain.plan import Plan
+from chalicelib.domain.verdict import (
+    Decision,
+    Verdict,
+    best_effort,
+    better,
+    judge,
+    missing_end,
+    next_plan,
+)
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
@@ -34,20 +43,75 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         source_size_bytes=job.size_bytes,
         result_size_bytes=job.result_size_bytes,
         min_savings_percent=workflow.min_savings_percent,
+        max_output_bytes=workflow.max_output_bytes,
         attempt=job.attempt,
         first_attempt=job.first_attempt,
         max_attempts=workflow.max_attempts,
         encoder_ssim_mean=ssim_mean,
     )
-    job = ledger.write(
-        services, job, verdict=verdict, encoder_ssim_mean=ssim_mean, **_length_at_last(job)
-    )
-    if verdict.decision is Decision.RETRY_HIGHER:
-        assert job.plan is not None and job.measurement is not None
-        better = next_plan(job.plan, job.measurement)
-        assert better is not None  # judge() retries only where there is one
-        begin_attempt(services, job, better, status=Status.RETRYING)
+    changes = {"verdict": verdict, "encoder_ssim_mean": ssim_mean, **_length_at_last(job)}
+    if verdict.decision is not Decision.RETRY_HIGHER:
+        ledger.write(services, job, **changes | _better_result(job, verdict))
+        return {"decision": _decision(job, verdict).value}
+    job = ledger.write(services, job, **changes)
+    assert job.plan is not None and job.measurement is not None
+    improved = next_plan(job.plan, job.measurement)
+    assert improved is not None  # judge() retries only where there is one
+    begin_attempt(services, job, improved, status=Status.RETRYING, **_set_aside(job, improved))
     return {"decision": verdict.decision.value}
+
+
+def _set_aside(job: Job, improved: Plan) -> dict[str, Any]:
+    """Keep this attempt's result, where the preset wants the better of two in the end."""
+    assert job.plan and job.measurement and job.result_key and job.result_size_bytes is not None
+    if job.plan.then is None or improved.then is not None:
+        return {}
+    contender = Contender(
+        plan=job.plan,
+        measurement=job.measurement,
+        restored=job.restored,
+        result_key=job.result_key,
+        result_size_bytes=job.result_size_bytes,
+        encoder_ssim_mean=job.encoder_ssim_mean,
+    )
+    return {"runner_up": contender}
+
+
+def _decision(job: Job, verdict: Verdict) -> Decision:
+    return Decision.ACCEPT if _takes_runner_up(job, verdict) else verdict.decision
+
+
+def _takes_runner_up(job: Job, verdict: Verdict) -> bool:
+    """The earlier result is better, or this one is not to be published at all."""
+    earlier = job.runner_up
+    if earlier is None or job.measurement is None:
+        return False
+    kept = verdict.decision is Decision.KEEP_ORIGINAL
+    return kept or (verdict.best_effort and not better(job.measurement, earlier.measurement))
+
+
+def _better_result(job: Job, verdict: Verdict) -> dict[str, Any]:
+    """The earlier result in this one's place, where it is the better one."""
+    earlier = job.runner_up
+    if earlier is None or not _takes_runner_up(job, verdict):
+        return {}
+    # Its plan must not ask for another attempt when this invocation is repeated.
+    settled = replace(earlier.plan, then=None, best_effort=True)
+    return {
+        "plan": settled,
+        "runner_up": None,
+        "measurement": earlier.measurement,
+        "restored": earlier.restored,
+        "result_key": earlier.result_key,
+        "result_size_bytes": earlier.result_size_bytes,
+        "encoder_ssim_mean": earlier.encoder_ssim_mean,
+        "verdict": best_effort(
+            settled,
+            earlier.measurement,
+            source_size_bytes=job.size_bytes,
+            result_size_bytes=earlier.result_size_bytes,
+        ),
+    }
 
 
 def _length_at_last(job: Job) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from slimreel.workflows.problem import Problem
 _FOLDER = re.compile(r"[A-Za-z0-9_-]{10,}|\$\{[A-Z][A-Z0-9_]*\}")
 _KEYS: Mapping[str, Collection[str]] = {
     "start": ("drive_folder",),
-    "policy": ("preset", "compress_above_bytes", "min_savings_percent", "max_attempts"),
+    "policy": (
+        "preset",
+        "compress_above_bytes",
+        "min_savings_percent",
+        "max_attempts",
+        "max_output_bytes",
+    ),
     "notify": ("kinds",),
 }
 #: Lowest and highest value. Drive holds no file above 5 TiB
@@ -24,6 +30,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "compress_above_bytes": (0, 5 * 1024**4),
     "min_savings_percent": (0, 99),
     "max_attempts": (1, 5),
+    "max_output_bytes": (1_000_000, 5 * 1024**4),
 }
 
 

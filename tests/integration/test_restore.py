@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.adapters.storage import Storage
-from chalicelib.domain.mp4 import MovieMetadata, Read, read_metadata, rewrite_head
+from chalicelib.domain.mp4 import MovieMetadata, Read, read_metadata, rewrite_head, survey
 from chalicelib.restoring import ObjectRef, restore
 from tests.made_clips import BARE, DIALOGUE, MUSIC, encode, ffmpeg, frames, make, said
 from tests.mp4_samples import applied
@@ -73,7 +73,9 @@ def storage(monkeypatch):
 def restored(storage: Storage, source: Path, encoded: Path, place: Path):
     storage.put(SOURCE.bucket, SOURCE.key, source.read_bytes(), content_type="video/quicktime")
     storage.put(ENCODED.bucket, ENCODED.key, encoded.read_bytes(), content_type="video/mp4")
-    report = restore(storage, source=SOURCE, encoded=ENCODED, target=TARGET)
+    report = restore(
+        storage, source=SOURCE, encoded=ENCODED, target=TARGET, writer="Slimreel, preset x"
+    )
     path = place / "restored.mp4"
     if report.restored:
         path.write_bytes(storage.read(TARGET.bucket, TARGET.key))
@@ -175,11 +177,22 @@ def test_result_that_cannot_be_rewritten_is_left_alone(storage, clips, tmp_path,
     assert not storage.exists(TARGET.bucket, TARGET.key)
 
 
-def test_film_that_says_nothing_needs_no_copy(storage, tmp_path, clips):
+def test_every_result_says_who_wrote_it(storage, tmp_path, clips):
     avi = tmp_path / "silent.avi"
     ffmpeg("-i", clips["bare"], "-c", "copy", avi)
-    report, _ = restored(storage, avi, clips["bare encoded"], tmp_path)
-    assert (report.restored, report.reason) == (False, "The original carries no metadata.")
+    report, path = restored(storage, avi, clips["bare encoded"], tmp_path)
+    assert (report.restored, report.fields, report.lost) == (True, (), ())
+    assert said(path)["encoder"] == "Slimreel, preset x"
+    data = path.read_bytes()
+    assert survey(lambda at, n: data[at : at + n], len(data)).writer == "Slimreel, preset x"
+
+
+def test_who_wrote_the_source_is_not_carried_over(storage, tmp_path, clips):
+    _, path = restored(storage, clips["phone"], clips["phone encoded"], tmp_path)
+    data = path.read_bytes()
+    assert survey(lambda at, n: data[at : at + n], len(data)).writer == "Slimreel, preset x"
+    again = read_metadata(lambda at, n: data[at : at + n], len(data))
+    assert all(b"Slimreel" not in entry.value for entry in again.entries)
 
 
 @pytest.mark.parametrize("moov_first", [True, False])

@@ -111,9 +111,10 @@ def test_one_sample_level_is_enough_for_a_decision(tried: Point, target: Target)
 @quick
 @given(st.lists(points, min_size=1, max_size=3))
 def test_what_no_level_reaches_is_given_up(tried: list[Point]) -> None:
-    best = search.best_promise(a_search(*tried))
+    best, _ = search.best_promise(a_search(*tried))
     assume(best < 0.99)
-    beyond = search.from_db(search.to_db(best, "SSIM") + search.HOPELESS_DB + 0.1, "SSIM")
+    too_far_db = search.hopeless_db(a_search(*tried)) + 0.1
+    beyond = search.from_db(search.to_db(best, "SSIM") + too_far_db, "SSIM")
     target = Target(metric="SSIM", mean=beyond)
     assert search.chosen(a_search(*tried), target, duration_s=60, other_bytes=0) is None
 

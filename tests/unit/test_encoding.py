@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.config import all_presets
+from chalicelib.domain.attempts import aimed_higher
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
-from chalicelib.domain.plan import AudioPlan, Plan, Route, make_plan, raised
+from chalicelib.domain.plan import AudioPlan, Plan, Route, make_plan
 from tests.examples import a_plan, a_sound, a_video, a_workflow, some_facts
 
 SOURCE = "s3://temp/jobs/0123456789abcdef0123/source.mov"
@@ -173,7 +174,7 @@ def encode_plans(draw: st.DrawFn) -> Plan:
     plan = make_plan(facts, draw(st.sampled_from(list(all_presets().values()))), a_workflow())
     assume(plan.route is Route.ENCODE)
     for _ in range(draw(st.integers(0, 4))):
-        plan = raised(plan, "too low") or plan
+        plan = aimed_higher(plan, None, "too low") or plan
     return plan
 
 

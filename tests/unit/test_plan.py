@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 import pytest
 
 from chalicelib.config import DATA, all_presets
+from chalicelib.domain.attempts import aimed_higher, at_rate
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import Plan, Route, at_rate, make_plan, output_size, raised
+from chalicelib.domain.plan import Plan, Route, make_plan, output_size
 from chalicelib.domain.preset import Preset
 from tests.examples import a_plan, a_preset, a_sound, a_video, a_workflow, some_facts
 
@@ -37,8 +38,8 @@ def rejected(facts: MediaFacts) -> str:
 
 
 def test_a_plain_video_is_encoded_as_its_preset_says() -> None:
-    plan = planned(some_facts())
-    assert plan.route is Route.ENCODE
+    plan = planned(some_facts(duration_s=15.0, video=a_video(duration_s=15.0)))
+    assert plan.route is Route.ENCODE and plan.search is None
     assert (plan.qvbr_level, plan.tuning) == (8, "SINGLE_PASS_HQ")
     assert (plan.width, plan.height, plan.scaled) == (1920, 1080, False)
     assert (plan.ssim_floor, plan.ssim_worst_floor) == (0.95, 0.85)
@@ -86,7 +87,7 @@ def test_a_track_without_a_bitrate_is_taken_for_the_whole_file() -> None:
 def test_a_tiny_source_is_not_allowed_more_than_it_has() -> None:
     small = a_video(width=320, height=240, bitrate_bps=60_000)
     plan = planned(some_facts(video=small, size_bytes=450_000))
-    assert plan.route is Route.ENCODE
+    assert plan.route is Route.SEARCH
     assert plan.max_bitrate_bps == 60_000
     assert "At most 60 kbit/s, which is what the original has." in plan.reasons
 
@@ -103,9 +104,10 @@ def test_the_fixed_preset_is_the_studios_recipe() -> None:
     assert "At most 5.0 Mbit/s, as the preset says." in plan.reasons
 
 
-def test_only_multi_pass_is_billed_as_professional() -> None:
+def test_the_cheapest_tier_is_taken_that_meets_the_intent() -> None:
     tiers = {name: planned(some_facts(), preset=name).professional_tier for name in all_presets()}
-    assert tiers == {"compression": False, "balanced": False, "high": True, "fixed": True}
+    dear = {name for name, professional in tiers.items() if professional}
+    assert dear == {"fixed", "balanced-hevc", "balanced-av1"}
 
 
 def test_a_turned_phone_video_is_planned_upright() -> None:
@@ -211,7 +213,7 @@ def test_every_track_stays_in_order_with_its_language() -> None:
 
 def test_a_silent_film_is_encoded() -> None:
     plan = planned(some_facts(audio=()))
-    assert plan.route is Route.ENCODE and plan.audio == ()
+    assert plan.route is Route.SEARCH and plan.audio == ()
 
 
 # losses
@@ -264,7 +266,7 @@ def test_one_subtitle_track_is_told_in_the_singular() -> None:
 
 def test_the_size_rule_keeps_smaller_files_only() -> None:
     limit = some_facts().size_bytes
-    assert planned(some_facts(), compress_above_bytes=limit).route is Route.ENCODE
+    assert planned(some_facts(), compress_above_bytes=limit).route is Route.SEARCH
     reason = kept(some_facts(), compress_above_bytes=5_000_000_000)
     assert reason.startswith("Smaller than 5.0 GB,")
 
@@ -295,7 +297,7 @@ def test_a_turned_video_is_kept_where_the_encoder_reads_no_turn() -> None:
     # AUTO rotation reads mov and mp4 only; elsewhere the turn would be lost.
     turned = a_video(rotation_deg=90)
     assert "wrong way up" in kept(some_facts(video=turned, container="matroska"))
-    assert planned(some_facts(video=turned, container="quicktime")).route is Route.ENCODE
+    assert planned(some_facts(video=turned, container="quicktime")).route is Route.SEARCH
 
 
 def test_two_video_tracks_are_kept() -> None:
@@ -341,13 +343,13 @@ def test_a_stream_without_length_is_encoded_under_the_cap_of_the_preset() -> Non
     assert plan.route is Route.ENCODE
     assert (plan.max_bitrate_bps, plan.bitrate_ceiling_bps) == (12_000_000, None)
     assert "what the original has" not in " ".join(plan.reasons)
-    higher = raised(plan, "low")
+    higher = aimed_higher(plan, None, "low")
     assert higher is not None and higher.max_bitrate_bps == 18_000_000
 
 
 def test_the_length_of_the_file_will_do() -> None:
     facts = some_facts(video=a_video(duration_s=None), duration_s=60.0)
-    assert planned(facts).route is Route.ENCODE
+    assert planned(facts).route is Route.SEARCH
 
 
 def test_an_unknown_container_with_an_unknown_codec_is_rejected() -> None:
@@ -371,7 +373,7 @@ def test_a_broken_file_is_rejected_whatever_the_size_rule_says() -> None:
 
 
 def test_the_next_attempt_is_one_level_higher_with_a_wider_cap() -> None:
-    higher = raised(a_plan(), "mean SSIM 0.931 is below 0.950")
+    higher = aimed_higher(a_plan(), None, "mean SSIM 0.931 is below 0.950")
     assert higher is not None
     assert (higher.qvbr_level, higher.max_bitrate_bps) == (9, 15_000_000)
     assert higher.reasons == ("QVBR level 9: mean SSIM 0.931 is below 0.950.",)
@@ -380,14 +382,17 @@ def test_the_next_attempt_is_one_level_higher_with_a_wider_cap() -> None:
 
 
 def test_no_level_is_above_ten() -> None:
-    assert raised(a_plan(qvbr_level=10), "low") is None
-    assert raised(Plan(route=Route.KEEP, preset="balanced", reasons=("small",)), "low") is None
+    assert aimed_higher(a_plan(qvbr_level=10), None, "low") is None
+    assert (
+        aimed_higher(Plan(route=Route.KEEP, preset="balanced", reasons=("small",)), None, "low")
+        is None
+    )
 
 
 def test_further_attempts_get_no_more_than_the_source_has() -> None:
     plan = planned(some_facts(video=a_video(bitrate_bps=12_000_000)))
     caps = [plan.max_bitrate_bps]
-    while (higher := raised(plan, "low")) is not None:
+    while (higher := aimed_higher(plan, None, "low")) is not None:
         plan = higher
         caps.append(plan.max_bitrate_bps)
     assert caps[0] == 10_466_351
@@ -395,7 +400,7 @@ def test_further_attempts_get_no_more_than_the_source_has() -> None:
 
 
 def test_a_cap_the_preset_fixes_is_never_widened() -> None:
-    higher = raised(planned(some_facts(), preset="fixed"), "low")
+    higher = aimed_higher(planned(some_facts(), preset="fixed"), None, "low")
     assert higher is not None and higher.max_bitrate_bps == 5_000_000
 
 
@@ -408,14 +413,15 @@ def test_the_presets_file_names_known_fields_only() -> None:
         assert set(said) <= known, name
 
 
-@pytest.mark.parametrize("name", ["compression", "balanced", "high", "fixed"])
+@pytest.mark.parametrize("name", list(all_presets()))
 def test_presets_are_sane(name: str) -> None:
     preset = a_preset(name)
     assert preset.name == name and preset.about.endswith(".")
     assert 1 <= preset.qvbr_level <= 10
     assert 0.5 < preset.ssim_worst_floor < preset.ssim_floor < 1
     assert 1_000_000 <= preset.max_bitrate_1080p30_bps <= 50_000_000
-    assert preset.tuning in ("SINGLE_PASS_HQ", "MULTI_PASS_HQ")
+    assert preset.tuning in (None, "MULTI_PASS_HQ")
+    assert preset.codec in ("H_264", "H_265", "AV1")
     assert preset.max_short_side_px is None or preset.max_short_side_px >= 720
 
 
@@ -430,3 +436,87 @@ def test_the_next_attempt_at_a_frame_rate_says_it_and_changes_nothing_else() -> 
     again = at_rate(a_plan(), "60000/1001", "9 of 90 pictures would be lost")
     assert again.reasons == ("59.94 frames a second, or else 9 of 90 pictures would be lost.",)
     assert replace(again, frame_rate=None, reasons=a_plan().reasons) == a_plan()
+
+
+# the search
+
+
+def test_the_plan_says_which_samples_come_first() -> None:
+    plan = planned(some_facts(duration_s=600.0, video=a_video(duration_s=600.0)))
+    assert plan.route is Route.SEARCH and plan.search is not None
+    assert plan.search.levels == (2.0, 5.0)
+    assert "22 samples, 44 s together, are encoded at levels 2 and 5 first" in plan.reasons[1]
+    assert plan.qvbr_level == 8  # where it would start without
+
+
+@pytest.mark.parametrize("length_s", [None, 19.9])
+def test_what_is_short_or_of_unknown_length_is_not_searched(length_s: float | None) -> None:
+    facts = some_facts(duration_s=length_s, container="webm", video=a_video(duration_s=length_s))
+    assert planned(facts).route is Route.ENCODE
+
+
+def test_the_fixed_recipe_is_not_searched() -> None:
+    assert planned(some_facts(), preset="fixed").route is Route.ENCODE
+
+
+# what is efficient already
+
+
+def test_our_own_results_are_kept() -> None:
+    assert "compressed this file before" in kept(some_facts(writer="Slimreel 1"))
+    assert planned(some_facts(writer="Lavf61.1.100")).route is Route.SEARCH
+
+
+@pytest.mark.parametrize(
+    ("codec", "preset", "mbps", "route"),
+    [
+        ("AVC", "balanced", 0.7, Route.SEARCH),
+        ("AVC", "balanced", 0.5, Route.KEEP),
+        ("HEVC", "balanced", 0.7, Route.KEEP),  # H.264 would have to spend again what HEVC saved
+        ("HEVC", "balanced-hevc", 0.7, Route.SEARCH),
+        ("AV1", "balanced", 0.9, Route.KEEP),
+        ("AVC", "balanced-av1", 0.5, Route.SEARCH),
+    ],
+)
+def test_what_its_codec_has_saved_counts(
+    codec: str, preset: str, mbps: float, route: Route
+) -> None:
+    video = a_video(codec=codec, bitrate_bps=round(mbps * 1e6))
+    facts = some_facts(video=video, size_bytes=round(mbps * 1e6 * 60 / 8))
+    assert planned(facts, preset=preset).route is route
+
+
+# a limit of size
+
+
+def long_film(hours: float, gigabytes: float) -> MediaFacts:
+    length_s = hours * 3600
+    return some_facts(
+        duration_s=length_s,
+        size_bytes=round(gigabytes * 1e9),
+        video=a_video(duration_s=length_s, bitrate_bps=round(gigabytes * 8e9 / length_s)),
+    )
+
+
+def test_a_limit_that_cannot_bind_changes_nothing() -> None:
+    facts = long_film(2, 4.9)
+    assert planned(facts, max_output_bytes=5 * 10**9) == planned(facts)
+
+
+def test_the_recipe_without_a_search_is_bounded_where_its_cap_would_pass_the_limit() -> None:
+    plan = planned(long_film(3, 20), preset="fixed", max_output_bytes=5 * 10**9)
+    assert plan.max_average_bps == int(0.98 * 5e9 * 8 / 10_800 - 192_000)
+    assert plan.tuning == "MULTI_PASS_HQ"
+    assert "so that it fits in 5.0 GB" in plan.reasons[-1]
+
+
+@pytest.mark.parametrize(("gigabytes", "route"), [(20, Route.REJECT), (0.09, Route.KEEP)])
+def test_what_can_never_fit_is_said_before_money_is_spent(gigabytes: float, route: Route) -> None:
+    plan = planned(
+        long_film(10 if route is Route.REJECT else 0.3, gigabytes), max_output_bytes=10**8
+    )
+    if route is Route.REJECT:
+        assert plan.route is route
+        assert "cannot be brought under 100.0 MB, not even at 720 lines" in plan.reasons[0]
+    else:
+        assert plan.route is not Route.REJECT

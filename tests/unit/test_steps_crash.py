@@ -22,11 +22,13 @@ from chalicelib.steps import inspect as inspect_step
 from chalicelib.steps import measure as measure_step
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps.reconcile import reconcile
-from tests.examples import a_measurement, a_score, a_workflow, some_facts
-from tests.fakes import COMPRESSED, INBOX, TEMP, Killed, World
+from tests.examples import a_measurement, a_score, a_video, a_workflow, some_facts
+from tests.fakes import COMPRESSED, INBOX, TEMP, Killed, World, event
 
 SOURCE = bytes(range(256)) * 4
 RESULT = b"much smaller"
+#: Of a film that is long enough to be sampled first.
+LONG_S = 60.0
 LOW = a_measurement(score=a_score(ssim_mean=0.90))
 
 
@@ -41,13 +43,17 @@ class Story:
     published: bytes | None = RESULT
     kind: str = "completed"
     lost_events: bool = False
+    length_s: float = 10.0
+    sample_bytes: int = 100_000
 
 
 STORIES = {
     "smaller": Story(Status.COMPLETED),
-    "retried one level higher": Story(Status.COMPLETED, encodes=2, measured=(LOW, a_measurement())),
+    "retried at a higher level": Story(
+        Status.COMPLETED, encodes=2, measured=(LOW, a_measurement())
+    ),
     "no level is good enough": Story(
-        Status.KEPT_ORIGINAL, encodes=3, measured=(LOW,) * 3, published=SOURCE, kind="kept"
+        Status.KEPT_ORIGINAL, encodes=2, measured=(LOW,) * 2, published=SOURCE, kind="kept"
     ),
     "the encoder fails once": Story(
         Status.COMPLETED, encodes=2, endings=({"status": "ERROR", "errorCode": 1999},)
@@ -72,6 +78,36 @@ STORIES = {
         kind="failed",
     ),
     "every event is lost": Story(Status.COMPLETED, lost_events=True),
+    "searched": Story(Status.COMPLETED, encodes=2, length_s=LONG_S),
+    "searched, and every event is lost": Story(
+        Status.COMPLETED, encodes=2, length_s=LONG_S, lost_events=True
+    ),
+    "samples say that it would not pay": Story(
+        Status.KEPT_ORIGINAL,
+        length_s=LONG_S,
+        sample_bytes=1_000_000,
+        published=SOURCE,
+        kind="kept",
+    ),
+    "the search fails once": Story(
+        Status.COMPLETED,
+        encodes=3,
+        length_s=LONG_S,
+        endings=({"status": "ERROR", "errorCode": 1999},),
+    ),
+    "the search cannot be made": Story(
+        Status.COMPLETED,
+        encodes=2,
+        length_s=LONG_S,
+        endings=({"status": "ERROR", "errorCode": 1060},),
+    ),
+    "no decoder for samples": Story(
+        Status.KEPT_ORIGINAL,
+        length_s=LONG_S,
+        endings=({"status": "ERROR", "errorCode": 1030},),
+        published=SOURCE,
+        kind="kept",
+    ),
 }
 
 
@@ -119,7 +155,7 @@ class Cloud:
             pass
         self.step("inspect")
         route = self.step("plan")["route"]
-        while route == "encode":
+        while route in ("search", "encode"):
             answer, said = self._encode()
             if answer == "EncoderFault":
                 route = self.step("plan")["route"]
@@ -129,6 +165,9 @@ class Cloud:
             if answer != "succeed":
                 error = type(answer, (SlimreelError,), {})
                 raise error(json.loads(said)["errorMessage"])
+            if route == "search":
+                route = self.step("choose")["route"]
+                continue
             self.step("restore")
             while not self.step("measure")["done"]:
                 pass
@@ -158,16 +197,27 @@ class Cloud:
 
     def _end(self, encoder_job: dict[str, Any]) -> None:
         ending = dict(self._endings.pop(0)) if self._endings else {"status": "COMPLETE"}
-        destination = encoder_job["Settings"]["OutputGroups"][0]["OutputGroupSettings"][
-            "FileGroupSettings"
-        ]["Destination"]
         if ending["status"] == "COMPLETE":
-            key = destination.removeprefix(f"s3://{TEMP}/") + ".mp4"
-            self.world.storage.put(TEMP, key, RESULT, content_type="video/mp4")
+            self._write(encoder_job["Settings"]["OutputGroups"][0])
         detail = self.world.encoder.end(encoder_job["Id"], ending.pop("status"), **ending)
         if not self.story.lost_events:
             self.run(lambda: triggers.encode_changed({"detail": detail}))
             self.run(lambda: triggers.encode_changed({"detail": detail}))  # at least once
+
+    def _write(self, group: dict[str, Any]) -> None:
+        """What MediaConvert writes: the film, or samples and their scores at each level."""
+        destination = group["OutputGroupSettings"]["FileGroupSettings"]["Destination"]
+        begins = destination.removeprefix(f"s3://{TEMP}/")
+        for output in group["Outputs"]:
+            modifier = output.get("NameModifier", "")
+            body = bytes(self.story.sample_bytes) if modifier else RESULT
+            put = self.world.storage.put
+            put(TEMP, f"{begins}{modifier}.mp4", body, content_type="video/mp4")
+            if modifier:
+                score = 0.9 + int(modifier[2:]) / 1e4  # 0.92 at level 2
+                table = "Display_ID,Value\n" + "".join(f"{n},{score}\n" for n in range(100))
+                key = f"{begins}{modifier}_SSIM.csv"
+                put(TEMP, key, f"{table}Average: {score}\n".encode(), content_type="text/csv")
 
 
 def reconcile_later(world: World) -> None:
@@ -189,6 +239,7 @@ class Stage:
         world = World(now=self.a_long_time_later)
         triggers_services = world.services
         self.monkeypatch.setattr(triggers, "services", lambda: triggers_services)
+        self.length_s = story.length_s
         measured = list(story.measured)
         by_result: dict[str, Measurement] = {}
 
@@ -218,7 +269,11 @@ def stage(monkeypatch) -> Stage:
     monkeypatch.setattr(
         inspect_step,
         "facts_from_probe",
-        lambda probed, size_bytes: some_facts(size_bytes=300_000_000),
+        lambda probed, size_bytes: some_facts(
+            size_bytes=6_000_000,
+            duration_s=stage.length_s,
+            video=a_video(duration_s=stage.length_s, bitrate_bps=None),
+        ),
     )
     return stage
 
@@ -284,14 +339,14 @@ def told_before(stage: Stage, name: str, calls: list[str]) -> int:
 
 
 def test_the_second_attempt_asks_for_more(stage: Stage) -> None:
-    world = stage.play(STORIES["retried one level higher"]).world
+    world = stage.play(STORIES["retried at a higher level"]).world
     levels = [
         encode["Settings"]["OutputGroups"][0]["Outputs"][0]["VideoDescription"]["CodecSettings"][
             "H264Settings"
         ]["QvbrSettings"]["QvbrQualityLevel"]
         for encode in world.encoder.jobs
     ]
-    assert levels == [8, 9]
+    assert levels == [8, 10]
 
 
 def test_a_fault_of_the_encoder_does_not_undo_a_raised_level(stage: Stage) -> None:
@@ -304,13 +359,50 @@ def test_a_fault_of_the_encoder_does_not_undo_a_raised_level(stage: Stage) -> No
     cloud = stage.play(story)
     check(cloud, story)
     job = cloud.world.job(cloud.job_id)
-    assert job.plan is not None and job.plan.qvbr_level == 9
+    assert job.plan is not None and job.plan.qvbr_level == 10
     assert (job.attempt, job.first_attempt, job.encoder_faults) == (3, 2, 1)
 
 
 def test_a_failed_encode_is_not_charged(stage: Stage) -> None:
     good = stage.play(STORIES["smaller"])
     faulty = stage.play(STORIES["the encoder fails once"])
-    twice = stage.play(STORIES["retried one level higher"])
+    twice = stage.play(STORIES["retried at a higher level"])
     costs = [cloud.world.job(cloud.job_id).cost_usd for cloud in (good, faulty, twice)]
     assert costs[0] and costs[1] == costs[0] and costs[2] == pytest.approx(2 * costs[0])
+
+
+def test_the_setting_the_search_found_is_taken(stage: Stage) -> None:
+    cloud = stage.play(STORIES["searched"])
+    job = cloud.world.job(cloud.job_id)
+    assert job.plan is not None and job.plan.search is not None
+    assert [point.level for point in job.plan.search.points] == [2.0, 5.0]
+    assert job.plan.qvbr_level == job.plan.search.level == 5.33
+    assert job.plan.reasons[0].startswith("Setting found by search: QVBR level 5.33, predicted")
+    assert (job.attempt, job.first_attempt) == (2, 2)
+    [film] = cloud.world.encoder.jobs[-1]["Settings"]["OutputGroups"][0]["Outputs"]
+    settings = film["VideoDescription"]["CodecSettings"]["H264Settings"]["QvbrSettings"]
+    assert settings == {"QvbrQualityLevel": 5, "QvbrQualityLevelFineTune": 0.33}
+
+
+def test_a_search_is_charged_once_and_a_failed_one_not_at_all(stage: Stage) -> None:
+    names = ("searched", "the search fails once", "the search cannot be made")
+    costs = {name: stage.play(STORIES[name]) for name in names}
+    usd = {name: cloud.world.job(cloud.job_id).cost_usd for name, cloud in costs.items()}
+    assert usd["searched"] == usd["the search fails once"]
+    cloud = costs["searched"]
+    plan = cloud.world.job(cloud.job_id).plan
+    assert plan is not None and plan.cost is not None and plan.cost.search_usd > 0
+    assert usd["searched"] == pytest.approx(plan.cost.usd)
+    assert usd["the search cannot be made"] == pytest.approx(plan.cost.encode_usd)
+
+
+def test_a_late_event_of_the_search_does_not_end_the_encode(stage: Stage) -> None:
+    cloud = stage.play(STORIES["searched"])
+    world = cloud.world
+    job = world.job(cloud.job_id)
+    world.records.update(job.job_id, {"status": Status.PROCESSING, "outcome": None})
+    search, film = world.encoder.jobs
+    triggers.encode_changed({"detail": event(search, "ERROR", errorCode=1999)})
+    assert world.job(job.job_id).outcome is None
+    triggers.encode_changed({"detail": event(film, "COMPLETE")})
+    assert world.job(job.job_id).outcome is not None

@@ -11,6 +11,7 @@ from chalicelib.config import all_presets
 from chalicelib.domain.errors import JobClosed, Rejected
 from chalicelib.domain.job import Job, Outcome, Restored, Status
 from chalicelib.domain.plan import Route
+from chalicelib.domain.search import Target
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.measuring import Progress
 from chalicelib.steps import measure as measure_step
@@ -62,6 +63,7 @@ def fault(attempt: int) -> Outcome:
 
 def test_what_probe_finds_is_written_down(world: World) -> None:
     world.with_job(a_job(source_key="jobs/x/source.mp4"))
+    world.storage.put(TEMP, "jobs/x/source.mp4", b"not an MP4", content_type="video/mp4")
     asked = []
     world.encoder.probe = lambda url: (
         asked.append(url) or {"Container": {"Format": "mp4", "Duration": 2.0, "Tracks": []}}
@@ -77,7 +79,7 @@ def test_what_probe_finds_is_written_down(world: World) -> None:
 
 
 def test_a_plan_begins_the_first_attempt(world: World) -> None:
-    assert plan(world.services, inspected(world), call()) == {"route": "encode"}
+    assert plan(world.services, inspected(world), call()) == {"route": "search"}
     job = world.job(JOB_ID)
     assert (job.attempt, job.first_attempt, job.encoder_faults) == (1, 1, 0)
     assert job.plan is not None and job.plan.qvbr_level == all_presets()["balanced"].qvbr_level
@@ -87,7 +89,7 @@ def test_a_plan_begins_the_first_attempt(world: World) -> None:
 def test_planning_again_changes_nothing(world: World) -> None:
     plan(world.services, inspected(world), call())
     before = world.job(JOB_ID)
-    assert plan(world.services, before, call()) == {"route": "encode"}
+    assert plan(world.services, before, call()) == {"route": "search"}
     assert world.job(JOB_ID) == before
 
 
@@ -114,8 +116,8 @@ def test_a_fault_is_planned_again_so_many_times_and_no_more(world: World) -> Non
     attempts = []
     for attempt in range(1, 1 + MAX_ENCODER_FAULTS):
         world.records.update(JOB_ID, {"outcome": fault(attempt)})
-        assert plan(world.services, world.job(JOB_ID), call()) == {"route": "encode"}
-        assert plan(world.services, world.job(JOB_ID), call()) == {"route": "encode"}  # repeated
+        assert plan(world.services, world.job(JOB_ID), call()) == {"route": "search"}
+        assert plan(world.services, world.job(JOB_ID), call()) == {"route": "search"}  # repeated
         attempts.append(world.job(JOB_ID).attempt)
     assert attempts == [2, 3]
     world.records.update(JOB_ID, {"outcome": fault(3)})
@@ -157,7 +159,7 @@ def test_a_job_that_was_closed_meanwhile_is_not_opened_again(world: World) -> No
 
 
 def test_an_encode_that_cannot_be_parsed_goes_on_as_it_is(world: World) -> None:
-    world.with_job(a_job(attempt=2, source_key="source"))
+    world.with_job(a_job(attempt=2, source_key="source", plan=a_plan()))
     world.storage.put(TEMP, "source", b"no film", content_type="video/mp4")
     encoded = f"jobs/{JOB_ID}/a2/encoded.mp4"
     world.storage.put(TEMP, encoded, b"smaller", content_type="video/mp4")
@@ -192,7 +194,7 @@ def test_measuring_goes_on_in_the_next_invocation(world: World, monkeypatch) -> 
 
 
 def measured(world: World, measurement: Any, **changes: Any) -> Job:
-    plain = {"plan": a_plan(), "attempt": 1, "result_size_bytes": 30_000_000}
+    plain = {"plan": a_plan(), "attempt": 1, "result_size_bytes": 30_000_000, "result_key": "r"}
     return inspected(world, measurement=measurement, **{**plain, **changes})
 
 
@@ -204,12 +206,12 @@ def test_a_good_result_is_accepted(world: World) -> None:
     assert job.verdict is not None and "90 % smaller" in job.verdict.reason.replace("\xa0", " ")
 
 
-def test_a_low_score_means_one_level_higher(world: World) -> None:
+def test_a_low_score_means_a_higher_level(world: World) -> None:
     measured(world, LOW, outcome=fault(1), task_token="old", encoder_job_id="encode-1")
     assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "retry_higher"}
     job = world.job(JOB_ID)
     assert (job.status, job.attempt, job.first_attempt) == (Status.RETRYING, 2, 1)
-    assert job.plan is not None and job.plan.qvbr_level == 9
+    assert job.plan is not None and job.plan.qvbr_level == 10  # 3 dB more
     cleared = (job.outcome, job.task_token, job.encoder_job_id, job.measurement, job.result_key)
     assert cleared == (None,) * 5
     # and asked again it says the same and does nothing
@@ -231,7 +233,7 @@ def test_a_crash_between_verdict_and_new_attempt_makes_one_new_attempt() -> None
 
     for at in range(1, len(play(None).peril.calls) + 1):
         job = play(at).job(JOB_ID)
-        assert (job.attempt, job.plan.qvbr_level) == (2, 9), at
+        assert (job.attempt, job.plan.qvbr_level) == (2, 10), at
 
 
 @pytest.mark.parametrize(
@@ -247,6 +249,56 @@ def test_attempts_end(world: World, attempt, first_attempt, level, decision) -> 
     facts = {"attempt": attempt, "first_attempt": first_attempt, "plan": a_plan(qvbr_level=level)}
     job = measured(world, LOW, **facts)
     assert verify(world.services, job, call()) == {"decision": decision}
+
+
+PLUS = a_plan(preset="balanced+", then=Target(metric="SSIM", mean=0.98, worst=0.93))
+
+
+def best_of_two(world: World, second: Any, **changes: Any) -> Job:
+    """A preset that wants the better of two, after both were measured."""
+    first = a_measurement(score=a_score(ssim_mean=0.92))
+    measured(world, first, plan=PLUS, result_key="first", result_size_bytes=20_000_000)
+    assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "retry_higher"}
+    world.records.update(
+        JOB_ID,
+        {"measurement": second, "result_key": "second", "result_size_bytes": 30_000_000, **changes},
+    )
+    decisions = [verify(world.services, world.job(JOB_ID), call()) for _ in range(2)]
+    assert decisions == [{"decision": "accept"}] * 2
+    return world.job(JOB_ID)
+
+
+@pytest.mark.parametrize(("score", "published"), [(0.94, "second"), (0.91, "first")])
+def test_the_better_of_two_is_published_as_a_best_effort_that_says_so(
+    world: World, score: float, published: str
+) -> None:
+    job = best_of_two(world, a_measurement(score=a_score(ssim_mean=score)))
+    assert job.result_key == published
+    assert job.verdict is not None and job.verdict.best_effort
+    assert "as a best effort: likeness to the original" in job.verdict.reason
+    assert job.measurement is not None and job.measurement.score is not None
+    assert job.measurement.score.ssim_mean == max(score, 0.92)
+
+
+def test_a_second_try_that_is_good_enough_is_no_best_effort(world: World) -> None:
+    job = best_of_two(world, a_measurement(score=a_score(ssim_mean=0.97)))
+    assert (job.result_key, job.verdict and job.verdict.best_effort) == ("second", False)
+
+
+def test_a_second_try_that_saves_too_little_gives_way_to_the_first(world: World) -> None:
+    better = a_measurement(score=a_score(ssim_mean=0.97))
+    job = best_of_two(world, better, result_size_bytes=290_000_000)
+    assert (job.result_key, job.verdict and job.verdict.best_effort) == ("first", True)
+
+
+def test_a_result_above_the_workflows_limit_is_not_published(world: World, monkeypatch) -> None:
+    flows = {"compress": a_workflow(max_output_bytes=20_000_000)}
+    monkeypatch.setattr(verify_step, "all_workflows", lambda: flows)
+    measured(world, a_measurement())
+    assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "keep_original"}
+    verdict = world.job(JOB_ID).verdict
+    assert verdict is not None
+    assert "30.0 MB, more than the 20.0 MB this workflow allows" in verdict.reason
 
 
 def test_a_source_without_its_end_is_rejected(world: World) -> None:

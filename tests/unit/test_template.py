@@ -86,7 +86,7 @@ def test_every_function_of_the_app_is_there_under_a_fixed_name(template: Templat
         function["FunctionName"]["Fn::Sub"]
         for function in of_type(template, "AWS::Lambda::Function").values()
     }
-    steps = "register fetch inspect plan encode restore measure verify publish announce fail"
+    steps = "register fetch inspect plan encode choose restore measure verify publish announce fail"
     triggers = (
         "api_handler drive_changed rows_changed encode_changed execution_ended sweep_drive"
         " renew_channel reconcile_jobs requeue_rows"
@@ -400,7 +400,9 @@ def test_a_function_that_gives_up_may_write_to_the_dead_letters(template: Templa
 def test_started_is_not_mailed_by_default(template: Template) -> None:
     subscription = of_type(template, "AWS::SNS::Subscription")["NoticeEmailSubscription"]
     assert subscription["FilterPolicy"] == {"kind": {"Ref": "NoticeKinds"}}
-    assert template["Parameters"]["NoticeKinds"]["Default"] == "completed,kept,failed,cancelled,alert"
+    assert (
+        template["Parameters"]["NoticeKinds"]["Default"] == "completed,kept,failed,cancelled,alert"
+    )
 
 
 # The API

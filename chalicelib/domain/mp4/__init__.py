@@ -3,11 +3,12 @@
 from .boxes import MOOV_LIMIT_BYTES, Mp4Error, Read
 from .metadata import Entry, MovieMetadata, TrackMetadata
 from .parts import Copy, Upload, parts
-from .reading import read_metadata
-from .rewriting import Rewrite, rewrite_head
+from .reading import MARK, read_metadata
+from .rewriting import Rewrite, rewrite_head, writer_entry
 from .samples import Pictures, Survey, pictures, survey
 
 __all__ = [
+    "MARK",
     "MOOV_LIMIT_BYTES",
     "Copy",
     "Entry",
@@ -24,4 +25,5 @@ __all__ = [
     "read_metadata",
     "rewrite_head",
     "survey",
+    "writer_entry",
 ]

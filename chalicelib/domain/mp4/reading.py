@@ -40,6 +40,8 @@ _STANDARD_NAME = re.compile(
     re.IGNORECASE,
 )
 _NAME_LIMIT = 255
+#: How the files we write name their writer (`©too`) begins.
+MARK = "Slimreel"
 #: Kind of data of an item that is UTF-8 text.
 #: Source: "Well-known types" in the QuickTime File Format.
 TEXT_ITEM = b"\x00\x00\x00\x01"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from .boxes import Box, Mp4Error, Read, Source, Span, load_moov, split, top_level
 from .metadata import Entry, MovieMetadata, Store, TrackMetadata
 from .reading import (
+    TEXT_ITEM,
     chosen_name,
     handler_type,
     keys_of,
@@ -49,6 +50,14 @@ class Rewrite:
 
     def new_size_bytes(self, size_bytes: int) -> int:
         return size_bytes - (self.end - self.start) + len(self.body)
+
+
+def writer_entry(name: str) -> Entry:
+    """Names the program that wrote a file (`©too`, shown by players as its encoder)."""
+    data = TEXT_ITEM + bytes(4) + name.encode()
+    return Entry(
+        store="itunes", key=b"\xa9too", value=struct.pack(">I4s", 8 + len(data), b"data") + data
+    )
 
 
 def rewrite_head(read: Read, size_bytes: int, metadata: MovieMetadata) -> Rewrite:
