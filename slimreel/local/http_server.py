@@ -172,9 +172,10 @@ class Server(ThreadedWSGIServer):
         self._thread.start()
 
     def stop(self) -> None:
-        self.shutdown()
+        if self._thread.is_alive():  # to shut down one that never served would wait for ever
+            self.shutdown()
+            self._thread.join()
         self.server_close()
-        self._thread.join()
         with self._connections_lock:
             connections = list(self._connections)
         for connection in connections:

@@ -333,3 +333,8 @@ def test_stop_ends_idle_connections() -> None:
     for thread in left:
         thread.join(1)
     assert not any(thread.is_alive() for thread in left)
+
+
+def test_a_server_that_never_served_can_be_stopped(stack: Stack) -> None:
+    """What fails before it serves must say so, not hang while it cleans up."""
+    Server(stack.front).stop()
