@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from slimreel import redrive_command
+from slimreel import cli, redrive_command
 from slimreel.packaging import command as packaging
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON, too")
     demo.set_defaults(run=_demo)
     _add_up(commands)
+    cli.add(commands)
     packaging.add_parser(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")

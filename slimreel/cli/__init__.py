@@ -1,0 +1,19 @@
+"""Commands that ask a running Slimreel, here or in AWS, over its HTTP API: one verb a file.
+
+Exit status of each: 0 done; 1 the job ended without a result, or failed or was cancelled; 2 it
+could not be asked or done, and the message says what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from slimreel.cli import cancel, list_jobs, retry, status, submit
+
+Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add `status`, `list`, `submit`, `retry` and `cancel`."""
+    for verb in (status, list_jobs, submit, retry, cancel):
+        verb.add(commands)

@@ -1,0 +1,59 @@
+"""`slimreel submit DRIVE_ID`: hand a Drive file to a workflow, wherever in Drive it lies."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from rich.console import Console
+
+from slimreel.cli.api import Api, CannotAsk
+from slimreel.cli.options import DONE, add_common, print_json
+
+#: As browsers show them: https://drive.google.com/file/d/<id>/view and .../open?id=<id>
+_LINK = re.compile(
+    r"https://drive\.google\.com/(?:file/d/|(?:open|uc)\?(?:.*&)?id=)([\w-]{10,128})"
+)
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "submit",
+        help="hand a Drive file to a workflow",
+        description="Hand a file in Google Drive to a workflow, wherever it lies; Slimreel's "
+        "account must be able to see it. Content that is known already is not processed twice: "
+        "see slimreel retry.",
+    )
+    parser.add_argument("file", metavar="DRIVE_ID", help="a file's id, or its link in a browser")
+    parser.add_argument("--workflow", metavar="NAME", help="needed where there are several")
+    parser.add_argument("--preset", metavar="NAME", help="in place of the workflow's")
+    add_common(parser, run)
+
+
+def run(api: Api, options: argparse.Namespace, console: Console) -> int:
+    job = api.submit(file_id(options.file), workflow=options.workflow, preset=options.preset)
+    if options.json:
+        print_json(job)
+    elif job["is_open"]:
+        console.print(f"On its way: slimreel status {job['job_id']}", markup=False)
+    else:
+        console.print(
+            f"This very content has been processed already and ended as {job['status']}: "
+            f"{job['reason'] or ''} To try it again: slimreel retry {job['job_id']}",
+            markup=False,
+            soft_wrap=True,
+        )
+    return DONE
+
+
+def file_id(text: str) -> str:
+    """
+    Raises:
+        CannotAsk: a link to something else.
+    """
+    found = _LINK.match(text)
+    if found:
+        return found[1]
+    if "://" in text and not text.startswith("s3://"):
+        raise CannotAsk(f"{text} is no link to a file in Google Drive. In Drive: Share, Copy link.")
+    return text
