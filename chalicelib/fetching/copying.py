@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.storage import ObjectExists
-from chalicelib.domain.errors import Temporary
+from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Fetched, Job
 from chalicelib.fetching import parts
 from chalicelib.fetching.download import fill
@@ -85,9 +85,15 @@ def _upload_so_far(
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
+    upload_id = services.storage.create_upload(*at, content_type=job.mime_type)
     fetched = Fetched(
-        upload_id=services.storage.create_upload(*at, content_type=job.mime_type),
+        upload_id=upload_id,
         part_size_bytes=parts.part_size_bytes(job.size_bytes),
         wrong_copies=job.fetched.wrong_copies if job.fetched else 0,
     )
-    return ledger.write(services, job, row=False, fetched=fetched), {}
+    only_if = {"fetched": job.fetched, "source_key": None}
+    try:
+        return ledger.write(services, job, row=False, only_if=only_if, fetched=fetched), {}
+    except (JobClosed, ledger.Overtaken):
+        services.storage.abort_upload(*at, upload_id)  # nobody knows of it but us
+        raise

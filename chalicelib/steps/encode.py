@@ -6,8 +6,9 @@ was faster than us), then a job that already exists (we died before storing its 
 then is one created: MediaConvert's own request token deduplicates for one minute only. A job that
 was there already is asked whether it has ended: its event may have come while nobody could hear.
 
-A person may cancel between the creation and the storing of the id. Whoever cancelled could not
-see the new encode, so it is cancelled here.
+Between the creation and the storing of the id a person may cancel, or a process that was taken for
+dead may wake up and have created one as well. One encode is named in the record; whoever finds that
+it is not theirs cancels theirs.
 """
 
 from __future__ import annotations
@@ -24,10 +25,17 @@ from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.encode_changed import answer_token, finish
+from chalicelib.steps.ledger import Overtaken
 
 
 def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
-    job = ledger.write(services, job, row=False, task_token=str(call.state["token"]))
+    job = ledger.write(
+        services,
+        job,
+        row=False,
+        only_if={"task_token": job.task_token},
+        task_token=str(call.state["token"]),
+    )
     if job.outcome is not None:
         answer_token(services, job)
         return {}
@@ -39,17 +47,25 @@ def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
                 services,
                 job,
                 row=False,
-                only_if={"attempt": job.attempt},
+                only_if={"encoder_job_id": None},
                 encoder_job_id=encoder_job_id,
             )
-        except JobClosed:
-            services.encoder.cancel_job(encoder_job_id)
+        except (JobClosed, Overtaken):
+            _cancel(services, job, encoder_job_id)
             raise
     if known is not None:
         outcome = outcome_of(services.encoder.get_job(known), job.attempt)
         if outcome is not None:
             finish(services, job, outcome)
     return {}
+
+
+def _cancel(services: Services, job: Job, encoder_job_id: str) -> None:
+    """Cancel our encode unless it is the one that counts."""
+    now = services.records.get(job.job_id)
+    counts = now is not None and now.status.is_open and now.encoder_job_id == encoder_job_id
+    if not counts:
+        services.encoder.cancel_job(encoder_job_id)
 
 
 def _source_url(services: Services, job: Job) -> str:

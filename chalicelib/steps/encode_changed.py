@@ -30,6 +30,9 @@ def encode_changed(services: Services, detail: Mapping[str, Any]) -> None:
     if job is None or not job.status.is_open or str(job.attempt) != metadata.get("attempt"):
         log.info("event of no current attempt ignored: %s", dict(detail))
         return
+    if job.encoder_job_id not in (None, detail["jobId"]):
+        log.info("event of an encode that was cancelled as one too many ignored: %s", dict(detail))
+        return
     if detail["status"] in ("COMPLETE", "ERROR", "CANCELED"):
         finish(services, job, outcome_in_event(detail, job.attempt))
     elif job.task_token:
@@ -41,6 +44,7 @@ def finish(services: Services, job: Job, outcome: Outcome) -> None:
     """Store the outcome of the job's current attempt and answer the waiting flow."""
     changes: dict[str, Any] = {
         "outcome": outcome,
+        "encoder_job_id": outcome.encoder_job_id,
         "encode_percent": 100,
         "updated_at": iso(services.now()),
     }

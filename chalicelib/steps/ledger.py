@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.domain.errors import JobClosed
+from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import iso
 from chalicelib.services import Services
@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 
 #: As a condition: the job has not ended.
 OPEN = tuple(status for status in Status if status.is_open)
+
+
+class Overtaken(Temporary):
+    """Another invocation of this run was faster; look at the record again."""
 
 
 def write(
@@ -28,22 +32,27 @@ def write(
 ) -> Job:
     """Change an open job this run owns, and tell the row writer when the row shows it.
 
+    A process that was stopped and wakes up late finds the job closed or in a later attempt, and
+    writes nothing.
+
     Args:
+        only_if: what must be so beside that, as in `Records.update`.
         ended_too: also a job that has ended, which nothing but its closing may touch.
 
     Raises:
-        JobClosed: the job has ended, a newer run owns it, or a condition of `only_if` no longer
-            holds.
+        JobClosed: the job has ended, or a newer run owns it.
+        Overtaken: it is in another attempt, or a condition of `only_if` no longer holds.
     """
-    conditions = {"run": job.run, **({} if ended_too else {"status": OPEN}), **(only_if or {})}
-    changed = services.records.update(
-        job.job_id, {"updated_at": iso(services.now()), **changes}, only_if=conditions, row=row
-    )
-    if changed is None:
-        raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to change.")
-    if row:
-        tell_row_writer(services, changed)
-    return changed
+    fence: dict[str, Any] = {"run": job.run}
+    if not ended_too:
+        fence |= {"status": OPEN, "attempt": job.attempt}
+    try:
+        return _written(services, job, {**fence, **(only_if or {})}, changes, row)
+    except _Refused as refused:
+        now = refused.now
+        if now is not None and now.run == job.run and (now.status.is_open or ended_too):
+            raise Overtaken("Another process worked on this job at the same time.") from None
+        raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to change.") from None
 
 
 def close(
@@ -57,28 +66,50 @@ def close(
     """End an open job. It ends once, whoever comes first.
 
     Raises:
-        JobClosed: it has ended in another way meanwhile, or a newer run owns it.
+        JobClosed: it has ended in another way meanwhile, a newer run owns it, or a condition of
+            `only_if` does not hold.
     """
-    completed_at = iso(services.now())
+    conditions = {"run": job.run, "status": OPEN, **(only_if or {})}
+    ended = {"status": status, "completed_at": iso(services.now()), **changes}
     try:
-        return write(
-            services,
-            job,
-            only_if=only_if,
-            status=status,
-            completed_at=completed_at,
-            **changes,
-        )
-    except JobClosed:
-        # An AWS client repeats a call whose answer was lost, and then meets its own write.
-        now = services.records.get(job.job_id)
-        if now is None or (now.run, now.status, now.completed_at) != (
-            job.run,
-            status,
-            completed_at,
-        ):
-            raise
-        return now
+        return _written(services, job, conditions, ended, row=True)
+    except _Refused:
+        raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to end.") from None
+
+
+class _Refused(Exception):
+    """A condition did not hold; `now` is how the job is."""
+
+    def __init__(self, now: Job | None) -> None:
+        super().__init__()
+        self.now = now
+
+
+def _written(
+    services: Services,
+    job: Job,
+    conditions: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    row: bool,
+) -> Job:
+    """Raises: _Refused."""
+    changed = services.records.update(
+        job.job_id, {"updated_at": iso(services.now()), **changes}, only_if=conditions, row=row
+    )
+    if changed is None:
+        changed = services.records.get(job.job_id)
+        if changed is None or changed.run != job.run or not _shows(changed, changes):
+            raise _Refused(changed)
+    if row:
+        tell_row_writer(services, changed)
+    return changed
+
+
+def _shows(job: Job, changes: Mapping[str, Any]) -> bool:
+    """Whether this is written already: an AWS client repeats a call whose answer was lost, and
+    then meets its own write.
+    """
+    return all(getattr(job, name) == value for name, value in changes.items())
 
 
 def tell_row_writer(services: Services, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain import keys
+from chalicelib.domain.errors import JobClosed
 from chalicelib.domain.job import Job
 from chalicelib.domain.verdict import Decision
 from chalicelib.services import Services
@@ -37,14 +38,21 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             content_type=job.mime_type if original else "video/mp4",
             file_name=keys.download_name(job.file_name, key),
         )
-    ledger.write(
-        services,
-        job,
-        published_key=key,
-        published_size_bytes=size_bytes,
-        published_run=job.run,
-        litter=_without(job, key),
-    )
+    try:
+        ledger.write(
+            services,
+            job,
+            published_key=key,
+            published_size_bytes=size_bytes,
+            published_run=job.run,
+            litter=_without(job, key),
+        )
+    except JobClosed:
+        # We slept while the job ended. Nobody may come back for what we have just put there.
+        now = services.records.get(job.job_id)
+        if now is not None and now.published_key != key:
+            services.storage.delete_prefix(*target)
+        raise
     return {}
 
 

@@ -15,6 +15,7 @@ from chalicelib.domain.verdict import Decision
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.encode import encode
 from chalicelib.steps.encode_changed import encode_changed
+from chalicelib.steps.ledger import Overtaken
 from tests.examples import JOB_ID, a_job, a_plan, some_facts
 from tests.fakes import Killed, World, aws_error, event
 
@@ -154,9 +155,10 @@ def test_who_comes_late_to_an_attempt_does_not_name_its_job(world: World) -> Non
         return made
 
     world.encoder.create_job = overtaken
-    with pytest.raises(JobClosed):
+    with pytest.raises(Overtaken):
         encoding(world)
     assert world.job(JOB_ID).encoder_job_id is None
+    assert [job["Status"] for job in world.encoder.jobs] == ["CANCELED"]
 
 
 def test_a_newer_run_is_not_disturbed(world: World) -> None:
