@@ -3,6 +3,7 @@ known."""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -116,7 +117,7 @@ def run(
         process = confine.start(
             argv,
             limits=confine.Limits(
-                cpu_s=int(allowance.wall_s) * (os.cpu_count() or 1),
+                cpu_s=math.ceil(allowance.wall_s + 60) * (os.cpu_count() or 1),
                 address_space_bytes=ADDRESS_SPACE_BYTES,
                 file_bytes=allowance.file_bytes,
             ),

@@ -66,15 +66,15 @@ def _input(ffmpeg: str, rendering: Rendering) -> list[str]:
     argv = [
         ffmpeg, "-hide_banner", "-nostdin", "-y", "-v", "warning", "-nostats",
         "-progress", "pipe:1", "-stats_period", "0.25",
-        "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS,
-        "-noautorotate",
     ]  # fmt: skip
+    # ffmpeg forgets these with every input, so each says them.
+    safe = ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-noautorotate"]
     if not rendering.clips:
-        return [*argv, "-i", f"file:{rendering.source.path}"]
+        return [*argv, *safe, "-i", f"file:{rendering.source.path}"]
     # Every decoder waits with its pictures for its turn, so many must be content with a thread.
     threads = ["-threads", "1"] if len(rendering.clips) > 2 else []
     for clip in rendering.clips:
-        argv += [*threads, *_cut(rendering, clip), "-i", f"file:{rendering.source.path}"]
+        argv += [*safe, *threads, *_cut(rendering, clip), "-i", f"file:{rendering.source.path}"]
     return argv
 
 
