@@ -184,9 +184,8 @@ def test_it_cannot_write_a_file(tmp_path: Path) -> None:
 def test_it_cannot_take_all_memory() -> None:
     small = Ffmpeg(FFMPEG, address_space_bytes=400 * 2**20)
     picture = ["-f", "lavfi", "-i", "color=s=16000x16000:d=1,format=rgba"]
-    with pytest.raises(ToolFailed) as failure:
-        small.run(["-nostdin", *picture, "-f", "null", "-"], timeout_s=60)
-    assert "Cannot allocate memory" in str(failure.value.completed.stderr_tail)
+    done = small.run(["-nostdin", *picture, "-f", "null", "-"], timeout_s=60)
+    assert "Cannot allocate memory" in str(done.stderr_tail)  # and an exit code of 0, as so often
 
 
 def test_it_cannot_use_the_processor_for_ever() -> None:
