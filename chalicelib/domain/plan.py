@@ -178,7 +178,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         audio=tuple(_audio_plan(track) for track in facts.audio),
         rotate=video.rotation_deg != 0,
     )
-    return _with_search(_within(plan, facts, workflow), facts, preset)
+    return _within(_with_search(plan, facts, preset), facts, workflow)
 
 
 def _cheapest_tuning(codec: str) -> str | None:
@@ -188,7 +188,7 @@ def _cheapest_tuning(codec: str) -> str | None:
 
 def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
     duration_s = length_s(facts)
-    if plan.route is not Route.ENCODE or not preset.search or duration_s is None:
+    if not preset.search or duration_s is None:
         return plan
     search = new_search(preset.target, duration_s, facts.activity)
     if search is None:
@@ -205,14 +205,18 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
 
 
 def _within(plan: Plan, facts: MediaFacts, workflow: Workflow) -> Plan:
-    """The plan under the workflow's limit of size, where arithmetic alone says something of it."""
+    """The plan under the workflow's limit of size, where arithmetic alone says something of it.
+
+    What a search finds out is decided after it.
+    """
     limit = workflow.max_output_bytes
     room_bps = picture_room_bps(plan, facts, limit)
     if limit is None or room_bps is None:
         return plan
     if room_bps < least_bps(plan, facts):
         return cannot_fit(plan, facts, limit)
-    if facts.size_bytes <= limit or room_bps >= (plan.max_bitrate_bps or 0):
+    can_pass = facts.size_bytes > limit and room_bps < (plan.max_bitrate_bps or 0)
+    if plan.route is Route.SEARCH or not can_pass:
         return plan
     return limited(plan, room_bps, limit)
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from chalicelib.config import all_presets
 from chalicelib.domain.attempts import aimed_higher
-from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.encoding import job_settings, search_settings, timecode
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
 from chalicelib.domain.plan import AudioPlan, Plan, Route, make_plan
+from slimreel.local.mediaconvert import rules, supported
 from tests.examples import a_plan, a_sound, a_video, a_workflow, some_facts
 
 SOURCE = "s3://temp/jobs/0123456789abcdef0123/source.mov"
@@ -331,3 +332,108 @@ def test_an_odd_source_asks_for_even_sizes() -> None:
     )
     video = the_video(plan)
     assert (video["Width"], video["Height"]) == (1918, 1078)
+
+
+# searches
+
+
+def a_search_of(preset: str) -> Plan:
+    plan = make_plan(some_facts(), all_presets()[preset], a_workflow())
+    assert plan.route is Route.SEARCH and plan.search is not None
+    return plan
+
+
+def searched(plan: Plan, frame_rate: float | None = 25.0) -> dict[str, Any]:
+    assert plan.search is not None
+    return search_settings(
+        plan, plan.search, source_url=SOURCE, destination_url=DESTINATION, frame_rate=frame_rate
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "codec", "settings"),
+    [
+        ("balanced", "H_264", "H264Settings"),
+        ("balanced-hevc", "H_265", "H265Settings"),
+        ("balanced-av1", "AV1", "Av1Settings"),
+    ],
+)
+def test_one_job_encodes_all_samples_at_each_level(preset: str, codec: str, settings: str) -> None:
+    plan = a_search_of(preset)
+    made = searched(plan)
+    assert list(_problems(create_job().members["Settings"], made, "")) == []
+    report = ParamValidator().validate({"Role": "r", "Settings": made}, create_job())
+    assert not report.has_errors(), report.generate_report()
+    ((source,), (group,)) = made["Inputs"], made["OutputGroups"]
+    assert source["AudioSelectors"] == {}
+    assert len(source["InputClippings"]) == 10
+    assert [output["NameModifier"] for output in group["Outputs"]] == ["-l200", "-l500"]
+    for output, level in zip(group["Outputs"], (2, 5), strict=True):
+        chosen = output["VideoDescription"]["CodecSettings"]
+        assert chosen["Codec"] == codec
+        assert chosen[settings]["QvbrSettings"] == {"QvbrQualityLevel": level}
+        assert chosen[settings]["PerFrameMetrics"] == ["SSIM"]
+        assert output["AudioDescriptions"] == []
+
+
+def test_the_stand_in_takes_every_search() -> None:
+    for preset in ("balanced", "balanced-hevc", "balanced-av1"):
+        body = {
+            "role": "arn:aws:iam::123456789012:role/e",
+            "settings": wire(searched(a_search_of(preset))),
+        }
+        assert [str(found) for found in rules.check(body)] == []
+        assert supported.not_done(body) == []
+
+
+def wire(value: Any) -> Any:
+    """boto3's spelling as it goes over the wire."""
+    if isinstance(value, dict):
+        return {name[0].lower() + name[1:]: wire(item) for name, item in value.items()}
+    return [wire(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "expected"),
+    [
+        (0.0, 25.0, "00:00:00:00"),
+        (3661.2, 25.0, "01:01:01:05"),
+        (10.0, 30000 / 1001, "00:00:10:00"),  # 29.97 counts 30 frames a second
+        (2.0, None, "00:00:02:00"),
+        (1.995, 200.0, "00:00:01:99"),  # two digits is all a frame has
+    ],
+)
+def test_timecodes_count_frames(seconds: float, rate: float | None, expected: str) -> None:
+    assert timecode(seconds, rate) == expected
+
+
+def test_a_sample_ends_with_its_last_frame() -> None:
+    [source] = searched(a_search_of("balanced"))["Inputs"]
+    first = source["InputClippings"][0]
+    assert first == {"StartTimecode": "00:00:03:00", "EndTimecode": "00:00:03:24"}
+
+
+def test_a_level_between_whole_ones_is_fine_tuned() -> None:
+    tuned = the_h264(a_plan(qvbr_level=7.67))["QvbrSettings"]
+    assert tuned == {"QvbrQualityLevel": 7, "QvbrQualityLevelFineTune": 0.67}
+
+
+def test_an_average_bitrate_comes_with_two_passes() -> None:
+    plan = a_plan(max_average_bps=900_000, tuning="MULTI_PASS_HQ")
+    assert request_problems(plan) == []
+    assert the_h264(plan)["QvbrSettings"]["MaxAverageBitrate"] == 900_000
+
+
+def test_hevc_is_written_as_apple_plays_it() -> None:
+    plan = a_plan(codec="H_265")
+    assert request_problems(plan) == []
+    settings = the_video(plan)["CodecSettings"]["H265Settings"]
+    assert settings["WriteMp4PackagingType"] == "HVC1"
+
+
+def test_av1_has_only_the_settings_it_knows() -> None:
+    plan = a_plan(codec="AV1", tuning=None)
+    assert request_problems(plan) == []
+    settings = the_video(plan)["CodecSettings"]["Av1Settings"]
+    assert "QualityTuningLevel" not in settings
+    assert (settings["GopSize"] - 1) % 8 == 0
