@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 
 from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.aws_errors import json_error
+from slimreel.local.deep_queues import DeepQueues
 from slimreel.local.front import Front
 from slimreel.local.moto_app import AwsCall, Moto
 
@@ -47,7 +48,7 @@ class Queues:
         self._changes = 0
         self._closed = False
         self._moves: list[dict[str, Any]] = []
-        self._add_message = Queue.add_message
+        self._deep = DeepQueues()
         Queue.add_message = _remembering(Queue.add_message)
         moto.observe("sqs", self._notice)
         moto.observe("sns", self._notice_topic)
@@ -73,7 +74,7 @@ class Queues:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        Queue.add_message = self._add_message
+        self._deep.restore()
 
     def _notice(self, call: AwsCall, _: Response) -> None:
         if call.operation in _WAKERS:
@@ -232,10 +233,13 @@ def _sent_lately(queue: Any, deduplication_id: str | None) -> bool:
     if deduplication_id is None:
         return False
     now = time.monotonic()
-    lately: dict[str, float] = getattr(queue, "sent_lately", {})
-    queue.sent_lately = {key: at for key, at in lately.items() if now - at < _DEDUPLICATION_S}
-    known = deduplication_id in queue.sent_lately
-    queue.sent_lately.setdefault(deduplication_id, now)
+    if not hasattr(queue, "sent_lately"):
+        queue.sent_lately = {}
+    lately: dict[str, float] = queue.sent_lately  # the oldest first
+    while lately and now - next(iter(lately.values())) >= _DEDUPLICATION_S:
+        del lately[next(iter(lately))]
+    known = deduplication_id in lately
+    lately.setdefault(deduplication_id, now)
     return known
 
 

@@ -9,6 +9,7 @@ Java; Map, Activities, Express workflows and RedriveExecution are moto's own or 
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import logging
 import math
@@ -90,6 +91,9 @@ from moto.stepfunctions.parser.asl.eval.program_state import (
     ProgramStopped,
     ProgramTimedOut,
 )
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend import execution as executions
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
@@ -202,7 +206,10 @@ class Interpreter:
         self._replace(
             responses, "describe_execution", _describing_ends(responses.describe_execution)
         )
+        # Making ready for a JSONPath costs more than following it, and flows have a few dozen.
+        self._replace(json_path, "parse", functools.lru_cache(maxsize=512)(json_path.parse))
         self._replace(executions.Execution, "start", self._announcing_start())
+        self._replace(ExecutionWorker, "_get_evaluation_entrypoint", _program_of)
         self._replace(ExecutionWorker, "start", self._start_worker())
         communication = executions.BaseExecutionWorkerCommunication
         self._replace(communication, "terminated", self._announcing_end())
@@ -288,6 +295,20 @@ class Interpreter:
     def _announce(self, execution: Any) -> None:
         if not self._quiet:
             self._emit(status_event(execution))
+
+
+def _program_of(worker: Any) -> Any:
+    """A machine's program, of its own; the machine's text is parsed once, not for each execution.
+
+    Parsing takes moto 0.2 s for a flow of thirty states, and holds up everybody else meanwhile.
+    """
+    definition = worker._evaluation_details.state_machine_details.definition
+    return Preprocessor().visit(_syntax_tree(definition))
+
+
+@functools.lru_cache(maxsize=32)
+def _syntax_tree(definition: str) -> Any:
+    return AmazonStateLanguageParser.parse(definition)[1]
 
 
 # Running -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -18,6 +19,7 @@ from slimreel.local.faults import Fault, Faults
 from slimreel.local.front import Front
 from slimreel.local.http_server import Server
 from slimreel.local.moto_app import AwsCall, Moto
+from slimreel.local.queues import Queues
 
 
 class Stack:
@@ -338,3 +340,66 @@ def test_stop_ends_idle_connections() -> None:
 def test_a_server_that_never_served_can_be_stopped(stack: Stack) -> None:
     """What fails before it serves must say so, not hang while it cleans up."""
     Server(stack.front).stop()
+
+
+ITEM: dict[str, Any] = {
+    "pk": {"S": "ü \U0001f3ac"},
+    "number": {"N": "-1.5"},
+    "yes": {"BOOL": True},
+    "nothing": {"NULL": True},
+    "bytes": {"B": b"\x00\xff"},
+    "texts": {"SS": ["a", "b"]},
+    "numbers": {"NS": ["1", "2"]},
+    "list": {"L": [{"S": "x"}, {"M": {"deep": {"L": [{"N": "7"}]}}}, {"L": []}]},
+    "map": {"M": {}},
+}
+
+
+def test_items_come_back_as_they_were_put(stack: Stack) -> None:
+    dynamodb = table(stack)
+    key = {"pk": ITEM["pk"]}
+    dynamodb.put_item(TableName="jobs", Item=ITEM)
+    assert dynamodb.get_item(TableName="jobs", Key=key)["Item"] == ITEM
+    assert "Item" not in dynamodb.get_item(TableName="jobs", Key={"pk": {"S": "none"}})
+    changed = dynamodb.update_item(
+        TableName="jobs",
+        Key=key,
+        UpdateExpression="SET more = :more REMOVE texts",
+        ExpressionAttributeValues={":more": {"M": {"n": {"N": "3"}}}},
+        ReturnValues="ALL_NEW",
+    )["Attributes"]
+    expected = {name: value for name, value in ITEM.items() if name != "texts"}
+    assert changed == {**expected, "more": {"M": {"n": {"N": "3"}}}}
+    gone = dynamodb.delete_item(TableName="jobs", Key=key, ReturnValues="ALL_OLD")
+    assert gone["Attributes"] == changed
+
+
+def test_a_deep_queue_keeps_its_order_and_its_duplicates_out(stack: Stack) -> None:
+    with closing_queues(stack):
+        sqs = stack.client("sqs")
+        fifo = {"FifoQueue": "true", "VisibilityTimeout": "600"}
+        url = sqs.create_queue(QueueName="deep.fifo", Attributes=fifo)["QueueUrl"]
+        for number in (*range(50), *range(50)):
+            sqs.send_message(
+                QueueUrl=url,
+                MessageBody=str(number),
+                MessageGroupId="rows",
+                MessageDeduplicationId=str(number),
+            )
+        got: list[str] = []
+        while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            got += [message["Body"] for message in batch]
+            for message in batch:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        assert got == [str(number) for number in range(50)]
+        with pytest.raises(ClientError, match="MessageGroupId"):
+            sqs.send_message(QueueUrl=url, MessageBody="x")
+
+
+@contextmanager
+def closing_queues(stack: Stack) -> Iterator[None]:
+    queues = Queues(stack.moto, stack.front)
+    try:
+        yield
+    finally:
+        queues.close()

@@ -51,6 +51,7 @@ class Poller:
         self._lambda = awslambda
         self._client = client
         self._background = background
+        self._url: str | None = None
         self._stopped = threading.Event()
         most = (mapping.get("ScalingConfig") or {}).get("MaximumConcurrency", _CONCURRENCY)
         self._slots = threading.Semaphore(most)
@@ -76,7 +77,9 @@ class Poller:
                 continue
             handed_over = False
             try:
-                url = sqs.get_queue_url(QueueName=self._queue_name)["QueueUrl"]
+                if self._url is None:
+                    self._url = sqs.get_queue_url(QueueName=self._queue_name)["QueueUrl"]
+                url = self._url
                 batch = self._gather(sqs, url)
                 if batch:
                     handed_over = True
