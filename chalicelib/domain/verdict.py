@@ -143,11 +143,11 @@ def better(one: Measurement, other: Measurement | None) -> bool:
 
 
 def damage_problems(measurement: Measurement) -> tuple[str, ...]:
-    """What is broken in the result, in sentences."""
+    """What is broken in the result, in sentences, the first of them for people."""
     problems: list[str] = []
-    if measurement.decode_errors:
-        first = measurement.first_errors[0] if measurement.first_errors else "unknown"
-        problems.append(f"{measurement.decode_errors} decode error(s), the first: {first}")
+    if errors := measurement.decode_errors:
+        problems.append(f"{errors} error{'s' if errors > 1 else ''} came up while decoding it")
+        problems += [f"the decoder's own words: {said}" for said in measurement.first_errors[:1]]
     problems += track_problems(measurement.source_tracks, measurement.result_tracks)
     problems += duration_problems(measurement.source_tracks, measurement.result_tracks)
     if measurement.score is None:

@@ -164,7 +164,7 @@ def test_there_is_nothing_above_level_ten() -> None:
     ("measurement", "piece"),
     [
         (a_measurement(decode_errors=2, first_errors=("broken slice",)), "broken slice"),
-        (a_measurement(decode_errors=1), "1 decode error"),
+        (a_measurement(decode_errors=1), "1 error came up while decoding it"),
         (a_measurement(result_tracks=tracks()[:1]), "0 audio tracks instead of 1"),
         (a_measurement(result_tracks=tracks()[1:]), "there is no video"),
         (a_measurement(score=None), "could not be compared"),
@@ -183,6 +183,15 @@ def test_damage_keeps_the_original_at_once(measurement: Measurement, piece: str)
     assert verdict.decision is Decision.KEEP_ORIGINAL
     assert verdict.reason.startswith("The compressed file failed a check: ")
     assert any(piece in problem for problem in verdict.problems)
+
+
+def test_a_decoders_words_are_for_the_engineer() -> None:
+    said = "[aac] [error] Number of bands (7) exceeds limit (4)."
+    verdict = judged(a_measurement(decode_errors=2, first_errors=(said,)))
+    assert verdict.reason == (
+        "The compressed file failed a check: 2 errors came up while decoding it."
+    )
+    assert said in str(verdict.problems)
 
 
 def test_a_damaged_file_is_not_tried_again_for_its_score() -> None:
