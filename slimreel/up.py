@@ -89,8 +89,9 @@ def up(options: Options, *, project_dir: Path, console: Console) -> None:
     console.print("Starting AWS, Google Drive and Airtable on this machine …")
     with running(options, project_dir) as deployment:
         desk = _Desk(options, deployment, console)
-        with _announced(options, deployment, time.monotonic() - begun):
-            desk.greet(time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        desk.greet(seconds)
+        with _announced(options, deployment, seconds):
             desk.work(until=stop)
     console.print("Stopped. Nothing is lost: the next start goes on from here.")
 

@@ -80,7 +80,7 @@ def _table(order: Order) -> Made:
     except ClientError as error:
         if not has_code(error, "ResourceInUseException"):
             raise
-        _must_match(order.logical_id, wanted, dynamodb.describe_table(TableName=name)["Table"])
+        _update_table(order, name, wanted)
     if recovery := order.properties.get("PointInTimeRecoverySpecification"):
         dynamodb.update_continuous_backups(
             TableName=name, PointInTimeRecoverySpecification=recovery
@@ -90,17 +90,34 @@ def _table(order: Order) -> Made:
     return Made(ref=name, attributes={"Arn": arn("dynamodb", f"table/{name}")})
 
 
-def _must_match(logical_id: str, wanted: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
-    if _keys(wanted) != _keys(existing):
+def _update_table(order: Order, name: str, wanted: Mapping[str, Any]) -> None:
+    """Add and remove indexes, one a call as the service wants it; keys cannot change."""
+    dynamodb = order.client("dynamodb")
+    existing = dynamodb.describe_table(TableName=name)["Table"]
+    if wanted["KeySchema"] != existing["KeySchema"]:
         raise NeedsReplacement(
-            f"{logical_id}: the table that is kept here has other keys or indexes than the"
-            " template. Remove the local state to start with an empty one."
+            f"{order.logical_id}: the table that is kept here has other keys than the template."
+            " Remove the local state to start with an empty one."
+        )
+    has, wants = _indexes(existing), _indexes(wanted)
+    changed = [index for index in has if index not in wants or _differs(has[index], wants[index])]
+    missing = [index for index in wants if index not in has or index in changed]
+    updates = [{"Delete": {"IndexName": index}} for index in changed]
+    updates += [{"Create": wants[index]} for index in missing]
+    for update in updates:
+        dynamodb.update_table(
+            TableName=name,
+            AttributeDefinitions=wanted["AttributeDefinitions"],
+            GlobalSecondaryIndexUpdates=[update],
         )
 
 
-def _keys(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    indexes = table.get("GlobalSecondaryIndexes") or []
-    return table["KeySchema"], {index["IndexName"]: index["KeySchema"] for index in indexes}
+def _indexes(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes") or []}
+
+
+def _differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return any(one[part] != other[part] for part in ("KeySchema", "Projection"))
 
 
 def _has_ttl(dynamodb: Any, table: str) -> bool:
