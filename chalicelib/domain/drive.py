@@ -127,10 +127,12 @@ class Candidate:
 
     Attributes:
         version_key: names its content; the same content under the same id is the same version.
+        earlier_key: what named it while Drive had not worked out its md5; None when nothing did.
     """
 
     file: DriveFile
     version_key: str
+    earlier_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,19 +153,22 @@ def candidate(file: DriveFile, folder_id: str) -> Candidate | Ignored:
     if reason is not None:
         # repr keeps line breaks and control characters of the name out of the log.
         return Ignored(file_id=file.file_id, reason=f"{file.name!r} {reason}.")
-    return Candidate(file=file, version_key=version_key(file))
+    key, *others = version_names(file)
+    return Candidate(file=file, version_key=key, earlier_key=others[0] if others else None)
 
 
-def version_key(file: DriveFile) -> str:
-    """Return what names this file's content: its md5, else Drive's revision id.
+def version_names(file: DriveFile) -> list[str]:
+    """Return what names this file's content, the best first: its md5, then Drive's revision id.
+
+    The md5 may come later than the content, and then both name the same version.
 
     Raises:
         ValueError: Drive holds no content for it (a folder, a document, an unfinished upload).
     """
-    key = file.md5 or file.head_revision_id
-    if not key:
+    names = [name for name in (file.md5, file.head_revision_id) if name]
+    if not names:
         raise ValueError(f"Drive file {file.file_id} has no content to name.")
-    return key
+    return names
 
 
 def is_video(file: DriveFile) -> bool:
@@ -185,6 +190,6 @@ def _why_not(file: DriveFile, folder_id: str) -> str | None:
         return "is a Google document, not a video"
     if not is_video(file):
         return f"is not a video ({file.mime_type!r})"
-    if not (file.md5 or file.head_revision_id):
+    if not (file.md5 or file.head_revision_id) or file.size_bytes is None:
         return "has no content in Drive yet"
     return None

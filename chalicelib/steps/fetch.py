@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from chalicelib.domain import keys
-from chalicelib.domain.drive import DriveFile, version_key
+from chalicelib.domain.drive import DriveFile, version_names
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Fetched, Job
 from chalicelib.fetching.checking import md5_of_copy
@@ -37,7 +37,10 @@ def fetch(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
 
 
 def _copy_and_check(services: Services, job: Job, call: StepCall) -> bool:
-    check_unchanged(services.drive.get(job.file_id), job)
+    file = services.drive.get(job.file_id)
+    check_unchanged(file, job)
+    if job.md5 is None and file.md5 is not None:  # Drive may take its time to work it out
+        job = ledger.write(services, job, row=False, md5=file.md5)
     if job.size_bytes == 0:
         raise Rejected("The file is empty.")
     key = keys.source_key(job.job_id, job.file_name, job.source_run)
@@ -93,7 +96,7 @@ def check_unchanged(file: DriveFile, job: Job) -> None:
     """Raises: Rejected: it is not the file any more that this job is about."""
     if file.trashed:
         raise Rejected("The file was moved to the bin before it was copied.")
-    if version_key(file) != job.version_key or file.size_bytes != job.size_bytes:
+    if job.version_key not in version_names(file) or file.size_bytes != job.size_bytes:
         raise Rejected(
             "The file was replaced while it was being copied. "
             "The new version is processed as a video of its own."

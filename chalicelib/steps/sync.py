@@ -197,7 +197,9 @@ def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:
     """The job of this version in this workflow, its execution started. Safe to repeat."""
     assert workflow.drive_folder is not None
     job = new_job(workflow.name, workflow.drive_folder, found, services.now())
-    if services.records.create(job):
+    if known := _known_without_md5(services, workflow, found):
+        job = known
+    elif services.records.create(job):
         tell_row_writer(services, job)
     else:
         known = services.records.get(job.job_id)
@@ -206,6 +208,14 @@ def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:
     if job.status.is_open and not job.execution_started:
         start_execution(services, job)
     return job
+
+
+def _known_without_md5(services: Services, workflow: Workflow, found: Candidate) -> Job | None:
+    """The job of this version from before Drive had worked out the md5 that names it now."""
+    if found.earlier_key is None:
+        return None
+    earlier = keys.job_id(workflow.name, found.file.file_id, found.earlier_key)
+    return services.records.get(earlier)
 
 
 def start_execution(services: Services, job: Job) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.drive import Candidate, DriveFile, Ignored, candidate, version_key
+from chalicelib.domain.drive import Candidate, DriveFile, Ignored, candidate, version_names
 
 INBOX = "1inbox"
 FILM = DriveFile(
@@ -45,7 +45,7 @@ FILM = DriveFile(
 def test_videos_by_type_or_by_name(name: str, mime_type: str) -> None:
     file = replace(FILM, name=name, mime_type=mime_type)
 
-    assert candidate(file, INBOX) == Candidate(file=file, version_key="d41d8")
+    assert candidate(file, INBOX) == Candidate(file=file, version_key="d41d8", earlier_key="0Brev")
 
 
 @pytest.mark.parametrize("more", [{"can_download": False}, {"size_bytes": 0}])
@@ -69,6 +69,7 @@ def test_videos_that_will_fail_become_jobs_that_say_why(more: dict[str, object])
         ({"name": "film.mp4.zip", "mime_type": "application/zip"}, "is not a video"),
         ({"name": "mp4", "mime_type": "application/octet-stream"}, "is not a video"),
         ({"md5": None, "head_revision_id": None}, "has no content"),
+        ({"md5": None, "size_bytes": None}, "has no content"),
     ],
 )
 def test_the_rest_is_ignored_with_a_sentence(more: dict[str, object], reason: str) -> None:
@@ -88,7 +89,7 @@ def test_a_name_cannot_forge_a_log_line() -> None:
 
 
 def test_the_version_is_the_content() -> None:
-    assert version_key(FILM) == "d41d8"
-    assert version_key(replace(FILM, md5=None)) == "0Brev"
+    assert version_names(FILM) == ["d41d8", "0Brev"]
+    assert version_names(replace(FILM, md5=None)) == ["0Brev"]
     with pytest.raises(ValueError, match="no content"):
-        version_key(replace(FILM, md5=None, head_revision_id=None))
+        version_names(replace(FILM, md5=None, head_revision_id=None))

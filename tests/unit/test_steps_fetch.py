@@ -427,3 +427,18 @@ def test_killed_at_any_call_and_called_again_it_ends_with_the_file(data) -> None
         pass
     assert world.storage.objects[TEMP, KEY] == film
     assert not have.intersection(world.storage.sent)
+
+
+def test_an_md5_that_comes_later_than_the_content_is_no_other_version(world: World) -> None:
+    job = dropped(world, md5=None, version_key="rev-1")
+    world.drive.change("film", head_revision_id="rev-1")
+    assert fetch(world.services, job, call()) == {"done": True}
+    assert world.job(job.job_id).md5 == world.drive.files["film"].md5
+
+
+def test_nor_does_it_hide_bytes_that_are_not_the_files(world: World) -> None:
+    job = dropped(world, md5=None, version_key="rev-1")
+    world.drive.change("film", head_revision_id="rev-1")
+    world.drive.contents["film"] = FILM[::-1]
+    with pytest.raises(Temporary, match="differs"):
+        fetch(world.services, job, call())

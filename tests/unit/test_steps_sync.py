@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -127,6 +128,40 @@ def test_every_page_is_read(world: World) -> None:
         world.drive.add(f"{number}.mp4", b"%d" % number)
     sync(world.services)
     assert started(world) == [f"{number}.mp4" for number in range(5)]
+
+
+def test_a_version_is_the_same_before_and_after_drive_has_worked_out_its_md5(world: World) -> None:
+    file_id = world.drive.add("a.mp4", b"aa", md5=None, head_revision_id="rev-1")
+    sync(world.services)
+    world.drive.change(file_id, md5=hashlib.md5(b"aa").hexdigest())
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
+    assert len(list(world.records.open_jobs())) == 1
+    world.drive.change(file_id, md5=hashlib.md5(b"bb").hexdigest(), head_revision_id="rev-2")
+    sync(world.services)
+    assert len(started(world)) == 2
+
+
+def test_a_file_is_seen_whatever_its_dates_say(world: World) -> None:
+    """Drive for desktop keeps the times of the client, whose clock may be anywhere."""
+    for number, year in enumerate((1904, 1970, 2026, 9999)):
+        when = datetime(year, 1, 1, tzinfo=UTC)
+        world.drive.add(f"{year}.mp4", b"%d" % number, created_at=when, modified_at=when)
+    sync(world.services)
+    assert sorted(started(world)) == ["1904.mp4", "1970.mp4", "2026.mp4", "9999.mp4"]
+
+
+def test_a_file_that_is_still_being_uploaded_waits_for_its_content(world: World) -> None:
+    nothing = {"md5": None, "head_revision_id": None, "size_bytes": None}
+    file_id = world.drive.add("a.mp4", b"aa", **nothing)
+    sync(world.services)
+    assert started(world) == []
+    world.drive.change(file_id, head_revision_id="rev-1")  # no size yet
+    sync(world.services)
+    assert started(world) == []
+    world.drive.change(file_id, size_bytes=2)
+    sync(world.services)
+    assert started(world) == ["a.mp4"]
 
 
 # Many hints, one reader
