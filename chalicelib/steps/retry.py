@@ -29,6 +29,7 @@ FORGOTTEN = (
     "plan",
     "waiting",
     "reserved_for",
+    "runner_up",
     "task_token",
     "encoder_job_id",
     "encode_percent",

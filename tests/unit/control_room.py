@@ -18,7 +18,7 @@ from chalicelib.steps import inspect as inspect_step
 from chalicelib.steps import measure as measure_step
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps.reconcile import reconcile
-from tests.examples import a_measurement, a_workflow, some_facts
+from tests.examples import a_measurement, a_video, a_workflow, some_facts
 from tests.fakes import COMPRESSED, INBOX, TEMP, Peril, World
 from tests.flow import StepFunctions
 
@@ -46,6 +46,8 @@ class ControlRoom:
     """One dropped video, Step Functions and MediaConvert around it, on a clock of its own."""
 
     measured: list[Measurement] = field(default_factory=list)
+    #: Longer ones are sampled first, which is an encode more.
+    length_s: float = 10.0
 
     def __post_init__(self) -> None:
         self.clock = START
@@ -138,7 +140,11 @@ def control_room(monkeypatch: pytest.MonkeyPatch) -> Callable[[], ControlRoom]:
     monkeypatch.setattr(
         inspect_step,
         "facts_from_probe",
-        lambda probed, size_bytes: some_facts(size_bytes=300_000_000),
+        lambda probed, size_bytes: some_facts(
+            size_bytes=300_000_000,
+            duration_s=current[-1].length_s,
+            video=a_video(duration_s=current[-1].length_s),
+        ),
     )
 
     def measure(ffmpeg: Any, **_: Any) -> Measurement:

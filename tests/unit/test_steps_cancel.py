@@ -72,9 +72,18 @@ def test_what_is_left_of_a_late_worker_is_removed_hours_later(control_room: Room
     check_cancelled(room)
 
 
-def test_whenever_a_person_cancels(control_room: Rooms) -> None:
-    """Before every single call that the whole pipeline makes."""
-    undisturbed = control_room()
+@pytest.mark.parametrize("length_s", [10.0, 60.0])
+def test_whenever_a_person_cancels(control_room: Rooms, length_s: float) -> None:
+    """Before every single call that the whole pipeline makes, for a short film and for one that is
+    sampled first.
+    """
+
+    def new_room() -> ControlRoom:
+        room = control_room()
+        room.length_s = length_s
+        return room
+
+    undisturbed = new_room()
     undisturbed.watched_by(Peril())
     undisturbed.drop()
     undisturbed.play()
@@ -83,7 +92,7 @@ def test_whenever_a_person_cancels(control_room: Rooms) -> None:
     first = calls.index("records.create") + 2
     too_late = 0
     for at in range(first, len(calls) + 1):
-        too_late += cancelled_at(control_room(), at, f"before call {at}, {calls[at - 1]}")
+        too_late += cancelled_at(new_room(), at, f"before call {at}, {calls[at - 1]}")
     # Only what comes after the record named the published copy is too late.
     after_publishing = len(calls) - max(n for n, c in enumerate(calls) if c == "storage.copy") - 2
     assert 0 < too_late <= after_publishing
@@ -168,7 +177,10 @@ def test_services_that_are_away_are_asked_again_later(control_room: Rooms) -> No
     check_cancelled(room)
 
 
-def test_a_published_copy_the_record_does_not_know_is_removed(control_room: Rooms) -> None:
+@pytest.mark.parametrize("its_worker", ["finds out", "dies"])
+def test_a_published_copy_the_record_does_not_know_is_removed(
+    control_room: Rooms, its_worker: str
+) -> None:
     room = control_room()
     room.drop()
     copy = room.world.storage.copy
@@ -176,10 +188,13 @@ def test_a_published_copy_the_record_does_not_know_is_removed(control_room: Room
     def cancelled_meanwhile(*args: object, **options: object) -> None:
         copy(*args, **options)  # type: ignore[arg-type]
         cancel(room.person(), room.job_id, by="anna")
+        if its_worker == "dies":
+            raise aws_error("Killed")
 
     room.world.storage.copy = cancelled_meanwhile  # type: ignore[method-assign]
     room.play()
-    assert list(room.published()) == list(room.job.litter)
+    assert len(room.published()) == (1 if its_worker == "dies" else 0)
+    assert set(room.published()) <= set(room.job.litter)
     assert room.job.published_key is None
     room.hours_later()
     check_cancelled(room)

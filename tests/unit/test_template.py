@@ -280,7 +280,7 @@ def test_only_the_encoders_role_may_be_lent_and_only_to_mediaconvert(template: T
     assert service == "mediaconvert.amazonaws.com"
 
 
-def test_only_who_sweeps_up_may_delete_from_the_published_and_nobody_from_the_web(
+def test_only_who_publishes_or_sweeps_up_may_delete_what_was_published(
     template: Template,
 ) -> None:
     may = {
@@ -289,7 +289,7 @@ def test_only_who_sweeps_up_may_delete_from_the_published_and_nobody_from_the_we
         if "s3:DeleteObject" in actions(statement)
         and statement["Resource"] != {"Fn::Sub": "${TempBucket.Arn}/jobs/*"}
     }
-    assert may == {"ReconcileJobsRole"}
+    assert may == {"PublishRole", "ReconcileJobsRole"}
 
 
 def test_what_people_ask_for_may_not_touch_more_than_it_needs(template: Template) -> None:
