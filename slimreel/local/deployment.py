@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import logging
 import re
 import secrets
 import tomllib
@@ -30,6 +31,8 @@ from chalicelib.steps import channel, sync
 from slimreel import airtable, template
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
+
+log = logging.getLogger("slimreel.local.deployment")
 
 STAGE = "local"
 INBOX = "Inbox"
@@ -64,7 +67,10 @@ class Deployment:
         """
         # First, while nothing else runs: no job is waited for that somebody might be closing.
         if any(True for _ in self.records.open_jobs()):
-            self.invoke("reconcile_jobs", {"settle_s": 0})
+            try:
+                self.invoke("reconcile_jobs", {"settle_s": 0})
+            except RuntimeError as failure:
+                log.warning("jobs wait for the next look of the schedule: %s", failure)
         self.cloud.mediaconvert.resume()
         for rule in ("renew_channel", "sweep_drive", "requeue_rows"):
             self.invoke(rule, wait=False)
