@@ -15,10 +15,9 @@ from bench.crash.plan import make_plan
 from bench.crash.project import PROJECT_DIR, SECONDS, copy_project
 from bench.crash.report import as_json, screen, summary
 from bench.crash.run import Outcome, Run
+from bench.crash.shelf import SHELF
 from bench.crash.stack import CannotStart
 
-#: Clips stay here from one run to the next; runs are made near by. `make clean` removes all.
-SHELF = PROJECT_DIR / ".slimreel" / "bench" / "crash"
 #: The usual exit status of a program ended by Ctrl-C.
 INTERRUPTED = 130
 
@@ -72,7 +71,6 @@ def _run(seed: int, options: argparse.Namespace, shelf: Path) -> Outcome:
             project=copy_project(folder / "project", SECONDS, source=options.project),
             folder=folder,
             shelf=shelf,
-            quiet_limit_s=90 + options.jobs,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         outcome = run.play()

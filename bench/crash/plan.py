@@ -114,6 +114,7 @@ def make_plan(seed: int, *, jobs: int, kills: int, faults_per_life: int = 3) -> 
 
 def _kills(dice: random.Random, count: int) -> list[Kill]:
     edges = [*boundary.functions()]
+    dice.shuffle(edges)
     # With fewer kills than edges, the steps of the flow come first.
     edges.sort(key=lambda edge: not any(edge.operation.endswith(f"-{step}") for step in STEPS))
     calls = [*boundary.calls()]

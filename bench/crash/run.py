@@ -17,13 +17,19 @@ from bench.crash.plan import Kill, Life, Plan
 from bench.crash.stack import Ready, Stack, StackGone
 from bench.crash.world import World, told_of
 
+#: A life's mischief begins when no more jobs than this are under way from earlier ones: they are
+#: to pass through, not to pile up.
+BACKLOG = 8
 #: A boundary that was not come to in this time is given up; the stack is killed all the same.
-REACH_S = 25.0
+REACH_S = 60.0
 #: Schedules run so many times as often: the sweep every 3 s, reconcile every second.
 SCHEDULE_SPEED = 300.0
 #: Nothing may move for so long before it counts as quiet: longer than any schedule but the
 #: channel's takes to come round.
 QUIET_S = 4.0
+#: What has not changed in the least for so long is stuck. On a busy machine everything takes its
+#: time, so that no limit on the whole would tell.
+STUCK_S = 90.0
 
 
 @dataclass
@@ -57,7 +63,7 @@ class Run:
         project: what the stack runs from; see `bench.crash.project`.
         folder: for everything the run writes, made for it.
         shelf: the clips.
-        quiet_limit_s: what still moves so long after the last life began is stuck.
+        stuck_s: what has not changed for so long, after the last life began, is stuck.
         say: hears one line about each life.
     """
 
@@ -68,13 +74,13 @@ class Run:
         project: Path,
         folder: Path,
         shelf: Path,
-        quiet_limit_s: float,
+        stuck_s: float = STUCK_S,
         reach_s: float = REACH_S,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._plan = plan
         self._folder = folder
-        self._quiet_limit_s = quiet_limit_s
+        self._stuck_s = stuck_s
         self._reach_s = reach_s
         self._say = say
         self._model = Model(shelf)
@@ -109,6 +115,7 @@ class Run:
         kill = life.kill
         assert kill is not None
         self._people.waiting.extend(life.acts)
+        self._drain(World(ready, self._stack.data_dir))
         try:
             self._stack.add_faults(ready, (*life.faults, kill.boundary.kill(kill.nth)))
             self._people.act(ready)
@@ -127,29 +134,42 @@ class Run:
         self._say(
             f"life {number}: {kill}{'' if reached else ' (not reached)'} after "
             f"{self._outcome.starts_s[-1]:.1f} + {time.monotonic() - begun:.1f} s"
+            f"{f', {unfinished} acts left' if (unfinished := len(self._people.waiting)) else ''}"
         )
 
+    def _drain(self, world: World) -> None:
+        """Let jobs of earlier lives pass; one that does not move is not waited for."""
+        under_way, since = world.under_way(), time.monotonic()
+        while len(under_way) > BACKLOG and time.monotonic() - since < self._reach_s:
+            time.sleep(0.5)
+            now = world.under_way()
+            if now != under_way:
+                under_way, since = now, time.monotonic()
+
     def _end(self, last: Life) -> None:
-        """Peace: nothing fails any more, and everything must come to rest by itself."""
+        """The last life is not killed, and everything must come to rest by itself."""
         ready = self._start()
         begun = time.monotonic()
+        self._stack.add_faults(ready, last.faults)
         self._people.waiting.extend(last.acts)
         self._people.act(ready)
         world = World(ready, self._stack.data_dir)
-        self._wait_for_quiet(world)
+        stuck = self._moved_at_last(world)
         self._outcome.quiet_after_s = time.monotonic() - begun
+        if stuck:
+            self._say(f"stuck after {self._outcome.quiet_after_s:.0f} s")
+            for trouble in stuck:
+                self._outcome.findings.say("stuck", trouble, "and nothing changes any more")
+            return  # whatever else is missing is missing because of this
         self._say(f"quiet after {self._outcome.quiet_after_s:.0f} s")
         self._outcome.findings = check(world, self._model, self._deaths, self._folder)
 
-    def _wait_for_quiet(self, world: World) -> None:
-        """Returns when nothing has moved for a while, or when it is too late for that."""
-        limit = time.monotonic() + self._quiet_limit_s
-        quiet_since: float | None = None
-        while time.monotonic() < limit:
-            if world.unrest():
-                quiet_since = None
-            else:
-                quiet_since = quiet_since or time.monotonic()
-                if time.monotonic() - quiet_since > QUIET_S:
-                    return
+    def _moved_at_last(self, world: World) -> list[str]:
+        """Wait until nothing moves; what should move still and does not."""
+        unrest, since = world.unrest(), time.monotonic()
+        while time.monotonic() - since < (self._stuck_s if unrest else QUIET_S):
             time.sleep(0.5)
+            now = world.unrest()
+            if now != unrest:
+                unrest, since = now, time.monotonic()
+        return unrest

@@ -70,6 +70,10 @@ class World:
             *(f"{count} messages in {queue}" for queue, count in self.queued().items() if count),
         ]
 
+    def under_way(self) -> set[tuple[str, str]]:
+        """Open jobs, each with the step it is in."""
+        return {(job["pk"], job.get("step", "")) for job in self.jobs() if "open" in job}
+
     def executions(self, status: str) -> list[str]:
         states = self._ready.client("stepfunctions")
         machine = self._ready.output("CompressFlowArn")
