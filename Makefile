@@ -55,6 +55,14 @@ corpus: $(READY) ## Send hostile and odd films through the pipeline, real ones t
 audit: $(READY) ## Ask for known vulnerabilities of every pinned package
 	@.ci/audit
 
+.PHONY: crash
+crash: $(READY) ## Kill the local stack at every boundary, then look (SEED=1 RUNS=1 JOBS=200 KILLS=64)
+	@$(BIN)/python -m bench.crash --seed $(or $(SEED),1) --runs $(or $(RUNS),1) --jobs $(or $(JOBS),200) --kills $(or $(KILLS),64) $(ARGS)
+
+.PHONY: guards
+guards: $(READY) ## Take each guard away and see the crash matrix miss it
+	@$(BIN)/python -m bench.crash.guards $(ARGS)
+
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's stand-in cloud (videos in compressed/ stay)
 	rm -rf $(VENV) .slimreel .mypy_cache .ruff_cache .pytest_cache .hypothesis
