@@ -42,9 +42,7 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     left_s = context.get_remaining_time_in_millis() / 1000
     call = StepCall(state=event, deadline=time.monotonic() + max(left_s - MARGIN_S, left_s / 2))
     try:
-        job = _owned(reach, job_id, run_number, name)
-        if job.step != name:
-            reach.records.append_moment(job_id, run_number, name, iso(reach.now()))
+        job = _entered(reach, job_id, run_number, name)
         answer = run(reach, job, call)
         log.info("job %s: %s done: %s", job_id, name, answer)
         return answer
@@ -59,6 +57,18 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             # Flows try again for minutes what is Temporary, and for seconds what is not.
             raise Temporary(aws_errors.in_words(error)) from error
         raise
+
+
+def _entered(reach: Services, job_id: str, run_number: int, step_name: str) -> Job:
+    """The job, with the step in its timeline: one call, unless the step was entered before."""
+    at = iso(reach.now())
+    entered = reach.records.append_moment(job_id, run_number, step_name, at)
+    if entered is not None:
+        return entered
+    job = _owned(reach, job_id, run_number, step_name)
+    if job.step != step_name:
+        reach.records.append_moment(job_id, run_number, step_name, at, ended=True)
+    return job
 
 
 def _owned(reach: Services, job_id: str, run_number: int, step_name: str) -> Job:

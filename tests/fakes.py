@@ -116,8 +116,7 @@ class Records(Failing):
 
     def get(self, job_id: str) -> Job | None:
         self._may_fail("get")
-        item = self.items.get((f"job#{job_id}", "job"))
-        return from_plain(Job, item) if item else None
+        return self._read(job_id)
 
     def create(self, job: Job) -> bool:
         self._may_fail("create")
@@ -148,13 +147,22 @@ class Records(Failing):
         item = self._change(key, changes, only_if or {}, {"row_version": 1} if row else {})
         return from_plain(Job, item) if item else None
 
-    def append_moment(self, job_id: str, run: int, step: str, at: str) -> None:
+    def append_moment(
+        self, job_id: str, run: int, step: str, at: str, *, ended: bool = False
+    ) -> Job | None:
         self._may_fail("append_moment")
-        item = self.items.get((f"job#{job_id}", "job"), {})
-        if item.get("run") == run:
-            item["step"] = step
-            moment = {"step": step, "at": at, "run": run}
-            item["timeline"] = [*item.get("timeline", []), moment]
+        job = self._read(job_id)
+        if job is None or job.run != run or job.step == step or not (ended or job.status.is_open):
+            return None
+        item = self.items[f"job#{job_id}", "job"]
+        item["step"] = step
+        moment = {"step": step, "at": at, "run": run}
+        item["timeline"] = [*item.get("timeline", []), moment]
+        return self._read(job_id)
+
+    def _read(self, job_id: str) -> Job | None:
+        item = self.items.get((f"job#{job_id}", "job"))
+        return from_plain(Job, item) if item else None
 
     def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
         self._may_fail("mark_synced")

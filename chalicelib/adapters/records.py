@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.job import Job
+from chalicelib.domain.job import Job, Status
 from chalicelib.domain.job_list import JobSummary, Place
-
-if TYPE_CHECKING:
-    from chalicelib.domain.job import Status
 
 LOG = logging.getLogger(__name__)
 
@@ -71,23 +67,27 @@ class Records:
         attributes = self._update(_job_key(job_id), expression)
         return _job(attributes) if attributes else None
 
-    def append_moment(self, job_id: str, run: int, step: str, at: str) -> None:
-        """Add to the job's timeline and say which step it is in; a past run adds nothing."""
-        with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
-            self._table.update_item(
-                Key=_job_key(job_id),
-                UpdateExpression=(
-                    "SET #s = :s, timeline = list_append(if_not_exists(timeline, :none), :moment)"
-                ),
-                ExpressionAttributeNames={"#s": "step", "#r": "run"},
-                ExpressionAttributeValues={
-                    ":s": step,
-                    ":moment": [{"step": step, "at": at, "run": run}],
-                    ":none": [],
-                    ":r": run,
-                },
-                ConditionExpression="#r = :r",
-            )
+    def append_moment(
+        self, job_id: str, run: int, step: str, at: str, *, ended: bool = False
+    ) -> Job | None:
+        """Add to the job's timeline that this run of it goes into a step.
+
+        Args:
+            ended: also when the job has ended.
+
+        Returns:
+            The job as it then is; None, and nothing added, when it is of another run, has ended,
+            or is in that step already.
+        """
+        expression = _Expression()
+        expression.set("step", step)
+        expression.append("timeline", {"step": step, "at": at, "run": run})
+        expression.require("run", run)
+        expression.require("step", Other(step))
+        if not ended:
+            expression.require("status", tuple(one for one in Status if one.is_open))
+        attributes = self._update(_job_key(job_id), expression)
+        return _job(attributes) if attributes else None
 
     def mark_synced(self, job_id: str, row_version: int, row_id: str) -> None:
         """The row shows `row_version` now; nothing is dirty unless the job has moved on."""
@@ -234,6 +234,10 @@ class _Expression:
     def add(self, name: str, amount: int) -> None:
         self._adds.append(f"{self._name(name)} {self._value(amount)}")
 
+    def append(self, name: str, item: Mapping[str, Any]) -> None:
+        key, none, items = self._name(name), self._value([]), self._value([item])
+        self._sets.append(f"{key} = list_append(if_not_exists({key}, {none}), {items})")
+
     def require(self, name: str, wanted: Any) -> None:
         if wanted is _EXISTS:
             self._conditions.append(f"attribute_exists({self._name(name)})")
@@ -242,6 +246,9 @@ class _Expression:
         elif isinstance(wanted, tuple):
             options = ", ".join(self._value(to_plain(option)) for option in wanted)
             self._conditions.append(f"{self._name(name)} IN ({options})")
+        elif isinstance(wanted, Other):
+            key, value = self._name(name), self._value(wanted.value)
+            self._conditions.append(f"(attribute_not_exists({key}) OR {key} <> {value})")
         elif isinstance(wanted, Below):
             key, value = self._name(name), self._value(wanted.value)
             self._conditions.append(f"(attribute_not_exists({key}) OR {key} < {value})")
@@ -281,6 +288,13 @@ class _Expression:
 
 class Below:
     """A condition: the field is not set, or smaller than this."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Other:
+    """A condition: the field is not set, or is something else than this."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
 from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from chalice.app import Response
 
@@ -12,6 +15,12 @@ from chalicelib.domain.text import parse_iso
 from chalicelib.services import Services, services
 
 log = logging.getLogger(__name__)
+
+#: A channel that was stopped can start a look into the change log for so long; that harms nobody.
+REMEMBERED_S = 60.0
+_channels: WeakKeyDictionary[Services, dict[str, tuple[float, Mapping[str, Any]]]] = (
+    WeakKeyDictionary()
+)
 
 
 def receive(headers: Mapping[str, str]) -> Response:
@@ -29,7 +38,7 @@ def receive(headers: Mapping[str, str]) -> Response:
 
 
 def _problem(reach: Services, channel_id: str, token: str) -> str | None:
-    known = reach.records.state(f"channel#{channel_id}", "channel") if _sane(channel_id) else {}
+    known = _channel(reach, channel_id) if _sane(channel_id) else {}
     expected = str(known.get("token", ""))
     given = token.encode(errors="replace")  # halves of characters, which no encoding takes
     if not expected or not hmac.compare_digest(expected.encode(), given):
@@ -37,6 +46,17 @@ def _problem(reach: Services, channel_id: str, token: str) -> str | None:
     if parse_iso(known["valid_until"]) < reach.now():
         return "This channel has expired."
     return None
+
+
+def _channel(reach: Services, channel_id: str) -> Mapping[str, Any]:
+    """What we know of a channel; a known one is looked up once in a while, not for every call."""
+    remembered = _channels.setdefault(reach, {})
+    at, known = remembered.get(channel_id, (0.0, {}))
+    if not known or time.monotonic() - at > REMEMBERED_S:
+        known = reach.records.state(f"channel#{channel_id}", "channel")
+        if known:
+            remembered[channel_id] = time.monotonic(), known
+    return known
 
 
 def _sane(channel_id: str) -> bool:

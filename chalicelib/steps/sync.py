@@ -12,6 +12,7 @@ the files after it, and not for ever: see `aside`.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 STATE = ("drive#changes", "sync")
 LEASE_S = 240
+#: A holder that has read for so long lets go, and asks for another one to read on: a thousand
+#: files dropped at once take longer than an invocation may.
+READ_S = 45.0
 
 
 def sync(services: Services) -> int:
@@ -43,6 +47,8 @@ def sync(services: Services) -> int:
     """
     state = services.records.save_state(*STATE, {}, add={"hints": 1})
     assert state is not None
+    if _is_held(services, state):
+        return 0  # its holder sees our hint before it lets go
     owner = uuid.uuid4().hex
     held = _taken(services, owner)
     if held is None:
@@ -82,6 +88,12 @@ def _taken(services: Services, owner: str) -> dict[str, Any] | None:
     return state if state.get("owner") == owner else None
 
 
+def _is_held(services: Services, state: dict[str, Any]) -> bool:
+    """By somebody who is alive, as far as can be seen without asking for the lease."""
+    now_s, until = services.now().timestamp(), float(state.get("lease_until", 0))
+    return now_s <= until <= now_s + 2 * _lease_s(services)
+
+
 def _lease_s(services: Services) -> float:
     return services.settings.sync_lease_s or LEASE_S
 
@@ -102,6 +114,7 @@ class _Reading:
 
     services: Services
     owner: str
+    since: float = field(default_factory=time.monotonic)
     failures: list[Exception] = field(default_factory=list)
     changes: list[int] = field(default_factory=list)
 
@@ -114,6 +127,16 @@ class _Reading:
         if not self.services.records.save_state(*STATE, fresh, only_if={"owner": self.owner}):
             raise _LeaseLost
 
+    @property
+    def is_long(self) -> bool:
+        return time.monotonic() - self.since > READ_S
+
+    def handed_on(self) -> None:
+        """Let go, and have somebody else read on from the page token."""
+        fresh, ours = {"lease_until": 0}, {"owner": self.owner}
+        if self.services.records.save_state(*STATE, fresh, only_if=ours):
+            self.services.queues.drive_may_have_changed({"reason": "there is more to read"})
+
     def released(self, hints: int) -> bool:
         """False when a hint came in that was not seen yet."""
         seen = {"owner": self.owner, "hints": hints}
@@ -123,9 +146,11 @@ class _Reading:
 def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
     try:
         _read_log(reading, held.get("page_token"))
-        while not reading.released(held["hints"]):
+        while not reading.is_long and not reading.released(held["hints"]):
             held = reading.services.records.state(*STATE)
             _read_log(reading, held.get("page_token"))
+        if reading.is_long:
+            reading.handed_on()
     except _LeaseLost:
         log.warning("the change log took longer than the lease; another reads on")
     if reading.failures:
@@ -155,7 +180,7 @@ def _read_log(reading: _Reading, token: str | None) -> None:
         token = page.next_page_token or page.new_start_page_token
         assert token is not None
         reading.reached(token)
-        if page.new_start_page_token:
+        if page.new_start_page_token or reading.is_long:
             return
         page = drive.changes(token)
 

@@ -191,6 +191,16 @@ def test_moments_are_added(records) -> None:
     assert job.step == "inspect"
 
 
+def test_a_moment_is_added_once_and_to_a_job_that_goes_on(records) -> None:
+    records.create(a_job())
+    assert records.append_moment(JOB_ID, 1, "fetch", "t").step == "fetch"
+    assert records.append_moment(JOB_ID, 1, "fetch", "t") is None
+    records.update(JOB_ID, {"status": Status.COMPLETED})
+    assert records.append_moment(JOB_ID, 1, "verify", "t") is None
+    announced = records.append_moment(JOB_ID, 1, "announce", "t", ended=True)
+    assert [moment.step for moment in announced.timeline] == ["fetch", "announce"]
+
+
 # What still needs care
 
 

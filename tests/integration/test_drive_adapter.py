@@ -120,7 +120,7 @@ def test_ids_cannot_break_out_of_a_search(drive: Drive) -> None:
 def test_changes_are_read_page_by_page(
     local: LocalDrive, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drive_module, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(drive_module, "_CHANGES_AT_A_TIME", 2)
     token = drive.start_page_token()
     ids = [local.drive.add_file(local.inbox, f"{n}.mp4", b"x") for n in range(3)]
     local.drive.delete(ids[0])

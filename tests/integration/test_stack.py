@@ -207,7 +207,7 @@ def test_events_reach_their_functions_and_undelivered_ones_the_dead_letters(
 ) -> None:
     events, rule = account.client("events"), stack.resources["EncodeChangedEncodeChangedEvent"]
     pattern = json.loads(events.describe_rule(Name=rule)["EventPattern"])
-    assert pattern["detail"] == {"queue": [stack.outputs["EncoderQueueArn"]]}
+    assert pattern["detail"]["queue"] == [stack.outputs["EncoderQueueArn"]]
     (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
     assert target["Arn"].endswith(":function:slimreel-local-encode_changed")
     assert target["DeadLetterConfig"]["Arn"].endswith(":slimreel-local-events-dead")

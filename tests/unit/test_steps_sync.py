@@ -439,3 +439,29 @@ def test_a_crash_anywhere_repeats_work_and_doubles_nothing(monkeypatch, clock) -
         assert sorted(started(world)) == ["0.mp4", "1.mp4", "2.mp4"], at
         assert all(job.execution_started for job in world.records.open_jobs()), at
         assert world.records.state(*STATE)["page_token"] == "4", at
+
+
+def test_a_long_log_is_read_by_one_after_the_other(world: World, monkeypatch) -> None:
+    """A thousand files at once take longer than an invocation may."""
+    monkeypatch.setattr(sync_step, "READ_S", -1.0)
+    world.drive.page_size = 2
+    for number in range(5):
+        world.drive.add(f"{number}.mp4", bytes([number]))
+    rounds = 0
+    sync(world.services)
+    while world.queues.hints:
+        assert world.queues.hints.pop() == {"reason": "there is more to read"}
+        assert lease(world) == 0
+        rounds += 1
+        if rounds == 4:
+            monkeypatch.setattr(sync_step, "READ_S", 45.0)
+        sync(world.services)
+    assert sorted(started(world)) == [f"{number}.mp4" for number in range(5)]
+    assert len(world.flows.started) == 5
+
+
+def test_a_hint_during_a_sync_costs_one_call(world: World, clock) -> None:
+    world.records.save_state(*STATE, {"lease_until": clock.now + LEASE_S, "owner": "another"})
+    world.peril.calls.clear()
+    sync(world.services)
+    assert world.peril.calls == ["records.save_state"]

@@ -377,7 +377,10 @@ def test_encode_changed_hears_our_queue_only_and_loses_nothing(template: Templat
     assert rule["EventPattern"] == {
         "source": ["aws.mediaconvert"],
         "detail-type": ["MediaConvert Job State Change"],
-        "detail": {"queue": [{"Fn::GetAtt": ["EncoderQueue", "Arn"]}]},
+        "detail": {
+            "queue": [{"Fn::GetAtt": ["EncoderQueue", "Arn"]}],
+            "status": ["PROGRESSING", "STATUS_UPDATE", "COMPLETE", "ERROR", "CANCELED"],
+        },
     }
     (target,) = rule["Targets"]
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["EventDeadLetters", "Arn"]}}
