@@ -45,6 +45,7 @@ class Settings:
     airtable_table: str
     secrets_prefix: str
     ffmpeg: str
+    log_level: str
     reconcile_settle_s: float = 0.0
     sync_lease_s: float = 0.0
 
@@ -73,6 +74,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         airtable_table=env.get("AIRTABLE_TABLE", ""),
         secrets_prefix=env.get("SECRETS_PREFIX", ""),
         ffmpeg=env.get("FFMPEG") or "/opt/bin/ffmpeg",
+        log_level=env.get("LOG_LEVEL") or "INFO",
         reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
     )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.config import settings
 from chalicelib.domain.errors import JobClosed, SlimreelError, Temporary, as_flow_sees_it
 from chalicelib.domain.job import Job
 from chalicelib.domain.text import iso
@@ -20,7 +21,8 @@ from chalicelib.services import Services, services
 from chalicelib.steps.call import Step, StepCall
 
 log = logging.getLogger(__name__)
-logging.getLogger("chalicelib").setLevel(logging.INFO)
+# Ours only: at DEBUG, botocore logs whole answers, secrets from SSM included.
+logging.getLogger("chalicelib").setLevel(settings().log_level)
 
 #: Drive sends its notifications with an empty body and a type of its own.
 ANY_CONTENT_TYPE = ["application/json; utf-8", "application/json", "text/plain", "*/*"]

@@ -333,21 +333,30 @@ def _run(
         result = handler(call["event"], context)
     except Exception as failure:  # noqa: BLE001 - a handler's error is its caller's to see
         payload = _payload(failure)
-        print(f"[ERROR] {payload['errorType']}: {payload['errorMessage']}")
-        traceback.print_exc()
+        _print_error(payload, call["request_id"])
         return {"error": payload}
     try:
         return {"result": json.dumps(result, cls=_Encoder)}
     except (TypeError, ValueError) as failure:
-        message = f"Unable to marshal response: {failure}"
-        print(f"[ERROR] Runtime.MarshalError: {message}")
-        return {
-            "error": {
-                "errorMessage": message,
-                "errorType": "Runtime.MarshalError",
-                "stackTrace": [],
-            }
+        payload = {
+            "errorMessage": f"Unable to marshal response: {failure}",
+            "errorType": "Runtime.MarshalError",
+            "stackTrace": [],
         }
+        _print_error(payload, call["request_id"])
+        return {"error": payload}
+
+
+def _print_error(payload: dict[str, Any], request_id: str) -> None:
+    """An error nobody caught, as the runtime logs it in the form that is set."""
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"timestamp": moment, "log_level": "ERROR", **payload, "requestId": request_id}
+        print(json.dumps(line))
+        return
+    print(f"[ERROR] {payload['errorType']}: {payload['errorMessage']}")
+    print("Traceback (most recent call last):")
+    print("".join(payload["stackTrace"]), end="")
 
 
 def _payload(failure: BaseException) -> dict[str, Any]:

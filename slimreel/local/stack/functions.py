@@ -12,6 +12,7 @@ _CONFIGURATION = (
     "Environment",
     "Handler",
     "Layers",
+    "LoggingConfig",
     "MemorySize",
     "Role",
     "Runtime",

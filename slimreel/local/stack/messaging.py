@@ -59,11 +59,20 @@ def _queue_policy(order: Order) -> Made:
 def _topic(order: Order) -> Made:
     name = order.name("TopicName")
     topic = order.client("sns").create_topic(Name=name)["TopicArn"]  # gives the existing one back
-    if display := order.properties.get("DisplayName"):
+    for name, value in order.picked("DisplayName", "KmsMasterKeyId").items():
         order.client("sns").set_topic_attributes(
-            TopicArn=topic, AttributeName="DisplayName", AttributeValue=display
+            TopicArn=topic, AttributeName=name, AttributeValue=value
         )
     return Made(ref=topic, attributes={"TopicArn": topic, "TopicName": name})
+
+
+def _topic_policy(order: Order) -> Made:
+    policy = json.dumps(order.properties["PolicyDocument"])
+    for topic in order.properties["Topics"]:
+        order.client("sns").set_topic_attributes(
+            TopicArn=topic, AttributeName="Policy", AttributeValue=policy
+        )
+    return Made(ref=order.name())
 
 
 def _subscription(order: Order) -> Made:
@@ -87,7 +96,14 @@ KINDS = {
         create=_queue_policy,
         required=("Queues", "PolicyDocument"),
     ),
-    "AWS::SNS::Topic": Kind(shape={"TopicName": ANY, "DisplayName": ANY}, create=_topic),
+    "AWS::SNS::Topic": Kind(
+        shape={"TopicName": ANY, "DisplayName": ANY, "KmsMasterKeyId": ANY}, create=_topic
+    ),
+    "AWS::SNS::TopicPolicy": Kind(
+        shape={"Topics": [ANY], "PolicyDocument": ANY},
+        create=_topic_policy,
+        required=("Topics", "PolicyDocument"),
+    ),
     "AWS::SNS::Subscription": Kind(
         shape={
             "TopicArn": ANY,
