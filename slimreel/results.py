@@ -27,7 +27,7 @@ class Results:
 
     A file is there whole or not at all, and read-only where it shares its bytes with the bucket.
     What a person moves away or deletes does not come back. Of two files of one name the second
-    gets a part of its job's id into its name.
+    gets a part of its job's id into its name. A job that was run again replaces what it had.
 
     Args:
         ledger: what was put there before, one JSON object a line; made when missing.
@@ -37,7 +37,7 @@ class Results:
     def __init__(self, folder: Path, ledger: Path, object_path: Callable[[str], Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._ledger, self._object_path = folder, ledger, object_path
-        #: By published key: the name below the folder, and the content put there.
+        #: By job: the name below the folder, and the content put there.
         self._done: dict[str, tuple[str, str]] = {}
         text = ledger.read_text(encoding="utf-8") if ledger.exists() else ""
         if text and not text.endswith("\n"):  # we died writing it
@@ -45,7 +45,7 @@ class Results:
         for line in text.splitlines():
             with contextlib.suppress(ValueError):
                 told = json.loads(line)
-                self._done[told["key"]] = told["name"], told["content"]
+                self._done[told["job"]] = told["name"], told["content"]
 
     def put(self, job: Job) -> Path | None:
         """Put a closed job's published file there; None when there is nothing new to put.
@@ -60,14 +60,14 @@ class Results:
         except KeyError:
             log.warning("job %s: %s is not in the bucket", job.job_id, job.published_key)
             return None
-        before = self._done.get(job.published_key)
+        before = self._done.get(job.job_id)
         if before is not None and before[1] == stored.name:
             return None
         name = before[0] if before is not None else self._name(job, stored)
         target = self._folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         _place(stored, target)
-        self._note(job.published_key, name, stored.name)
+        self._note(job.job_id, name, stored.name)
         return target
 
     def _name(self, job: Job, stored: Path) -> str:
@@ -81,9 +81,9 @@ class Results:
                 return str(place / name)
         return str(place / f"{readable.stem}-{job.job_id}{readable.suffix}")
 
-    def _note(self, key: str, name: str, content: str) -> None:
-        self._done[key] = name, content
-        self._append(json.dumps({"key": key, "name": name, "content": content}) + "\n")
+    def _note(self, job_id: str, name: str, content: str) -> None:
+        self._done[job_id] = name, content
+        self._append(json.dumps({"job": job_id, "name": name, "content": content}) + "\n")
 
     def _append(self, text: str) -> None:
         with self._ledger.open("a", encoding="utf-8") as ledger:

@@ -17,6 +17,7 @@ import os
 import re
 import sys
 import tomllib
+import types
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -192,7 +193,8 @@ def _function_names(app: Any) -> list[str]:
 @contextmanager
 def _chalice_config(project_dir: Path, stage: str) -> Iterator[Any]:
     """Chalice's own configuration of the project, with app.py imported, and checked."""
-    from chalice.cli.factory import CLIFactory
+    with _no_questions():
+        from chalice.cli.factory import CLIFactory
     from chalice.deploy.validate import validate_configuration
 
     factory = CLIFactory(str(project_dir.resolve()), environ={})
@@ -206,6 +208,23 @@ def _chalice_config(project_dir: Path, stage: str) -> Iterator[Any]:
             yield config
         except (RuntimeError, ValueError) as problem:  # how Chalice says that a file is wrong
             raise BadTemplate(f"{project_dir}: {problem}") from problem
+
+
+@contextmanager
+def _no_questions() -> Iterator[None]:
+    """Import Chalice's command line without `inquirer`, which only `chalice new-project` needs.
+
+    Its import asks the terminal what it can do, by control sequences on the screen, and waits.
+    """
+    name = "inquirer"
+    spared = name not in sys.modules
+    if spared:
+        sys.modules[name] = types.ModuleType(name)
+    try:
+        yield
+    finally:
+        if spared:
+            del sys.modules[name]
 
 
 @contextmanager

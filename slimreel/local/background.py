@@ -40,8 +40,8 @@ class Background:
             if self._closed:
                 return
             thread = threading.Thread(target=self._run, args=(task,), name=name, daemon=True)
+            thread.start()  # in here, because `close` cannot join one that has not begun
             self._threads.add(thread)
-        thread.start()
 
     def later(self, delay_s: float, task: Task, *, name: str) -> None:
         """Run `task` on a thread of its own once `delay_s` seconds have passed."""

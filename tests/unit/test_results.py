@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,10 @@ def test_what_a_person_took_away_does_not_come_back(
 
 
 def test_a_new_run_replaces_its_own_result(results: Results, bucket: Bucket, folder: Path) -> None:
-    for content in (b"first", b"second"):
-        publish(bucket, ended(), content)
-        assert results.put(ended()) is not None
+    again = replace(ended(), run=2, published_key="compress/00.2/Take-3.mp4")
+    for job, content in ((ended(), b"first"), (again, b"second")):
+        publish(bucket, job, content)
+        assert results.put(job) is not None
     assert names(folder) == {"Take 3.mp4": b"second"}
 
 
