@@ -19,6 +19,10 @@ setup: $(READY) ## Install what Slimreel needs into .venv
 demo: $(READY) ## Send a video through the whole pipeline, here and now (VIDEO=file REPORT=out.json)
 	@$(BIN)/python -m slimreel demo $(if $(VIDEO),--video='$(subst ','\'',$(VIDEO))') $(if $(REPORT),--report='$(subst ','\'',$(REPORT))')
 
+.PHONY: up
+up: $(READY) ## Keep it running: drop videos into ./drive, find smaller ones in ./compressed (ARGS=--help)
+	@$(BIN)/python -m slimreel up $(ARGS)
+
 .PHONY: test
 test: lint ## Check style, types, workflows and run the whole test suite
 	$(BIN)/python -m slimreel.workflows
@@ -64,7 +68,7 @@ guards: $(READY) ## Take each guard away and see the crash matrix miss it
 	@$(BIN)/python -m bench.crash.guards $(ARGS)
 
 .PHONY: clean
-clean: ## Remove .venv, caches and the demo's stand-in cloud (videos in compressed/ stay)
+clean: ## Remove .venv, caches and the stand-in cloud with all it knows (drive/ and compressed/ stay)
 	rm -rf $(VENV) .slimreel .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help
