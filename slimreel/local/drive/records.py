@@ -133,6 +133,11 @@ class Records:
     def close(self) -> None:
         self._db.close()
 
+    @property
+    def writes(self) -> int:
+        """Grows with every row that is written, changed or removed."""
+        return self._db.total_changes
+
     # Files
 
     def get(self, file_id: str) -> Record | None:

@@ -44,15 +44,21 @@ class Scanner:
         self._settle_s = settle_s
         self._one_at_a_time = threading.Lock()
         self._unsettled: dict[bytes, tuple[tuple[int, int, int], float]] = {}
+        #: What was there after a scan that left nothing to do, and how much was written by then.
+        self._calm: tuple[dict[bytes, disk.Seen], int] | None = None
 
     def scan(self) -> None:
         with self._one_at_a_time:
             with self._library.lock:
                 entries = {seen.location: seen for seen in self._library.tree.look()}
+                if self._calm == (entries, self._records.writes):
+                    return
                 self._follow_folders(entries)
                 self._follow_files(entries)
                 self._drop_missing(entries)
                 to_read = self._settled(entries)
+                calm = not to_read and not self._unsettled
+                self._calm = (entries, self._records.writes) if calm else None
             for seen in to_read:
                 self._read(seen)
 
