@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from slimreel import cli, redrive_command
+from slimreel import cli, plan, redrive_command
 from slimreel.packaging import command as packaging
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_up(commands)
     cli.add(commands)
+    plan.add(commands)
     packaging.add_parser(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")

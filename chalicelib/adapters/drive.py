@@ -23,7 +23,8 @@ LOG = logging.getLogger(__name__)
 FILE_FIELDS = (
     "id,name,mimeType,size,md5Checksum,headRevisionId,parents,trashed,capabilities(canDownload),"
     "owners(displayName,emailAddress),lastModifyingUser(displayName,emailAddress),createdTime,"
-    "modifiedTime,webViewLink,shortcutDetails(targetId),videoMediaMetadata(durationMillis)"
+    "modifiedTime,webViewLink,shortcutDetails(targetId),"
+    "videoMediaMetadata(durationMillis,width,height)"
 )
 #: The most that files.list and changes.list give at once. Source: Drive's discovery document.
 _PAGE_SIZE = 1000
@@ -205,7 +206,8 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
     """Read a File resource. Numbers come as strings, and nearly every field may be absent."""
     owners = raw.get("owners") or [{}]
     modifier = raw.get("lastModifyingUser") or {}
-    duration_ms = (raw.get("videoMediaMetadata") or {}).get("durationMillis")
+    video = raw.get("videoMediaMetadata") or {}
+    duration_ms = video.get("durationMillis")
     size = raw.get("size")
     return DriveFile(
         file_id=raw["id"],
@@ -224,7 +226,13 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
         web_view_url=raw.get("webViewLink"),
         shortcut_target_id=(raw.get("shortcutDetails") or {}).get("targetId"),
         video_duration_s=None if duration_ms is None else int(duration_ms) / 1000,
+        video_width=_whole(video.get("width")),
+        video_height=_whole(video.get("height")),
     )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def parse_change(raw: dict[str, Any]) -> Change:

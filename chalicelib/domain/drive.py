@@ -57,7 +57,8 @@ class DriveFile:
         can_download: False when its owner or a rule of the organisation forbids it.
         owner_email: None in shared drives, and when the owner hides it.
         uploader: the best we know of who put this content here: a name, else an email.
-        video_duration_s: what Drive measured; None until Drive has looked at the video.
+        video_duration_s, video_width, video_height: what Drive measured; None until Drive has
+            looked at the video.
     """
 
     file_id: str
@@ -76,6 +77,8 @@ class DriveFile:
     web_view_url: str | None
     shortcut_target_id: str | None
     video_duration_s: float | None
+    video_width: int | None = None
+    video_height: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
