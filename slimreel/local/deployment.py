@@ -134,16 +134,21 @@ class Deployment:
 
 @contextmanager
 def deployed(
-    data_dir: Path, project_dir: Path, *, encoder_concurrency: int = 1
+    data_dir: Path,
+    project_dir: Path,
+    *,
+    encoder_concurrency: int = 1,
+    parameters: Mapping[str, str] | None = None,
 ) -> Iterator[Deployment]:
     """Start the stand-in cloud with Slimreel deployed and listening; stop it at the end.
 
     Args:
         data_dir: where everything the cloud holds is kept, Drive's files included.
         project_dir: the checkout whose `app.py` and template are used.
+        parameters: as in `deploy`.
     """
     with Cloud(data_dir, project_dir, encoder_concurrency=encoder_concurrency) as cloud:
-        deployment = deploy(cloud, project_dir)
+        deployment = deploy(cloud, project_dir, parameters=parameters)
         with closing(deployment):
             yield deployment
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,8 +94,26 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
 @pytest.fixture(scope="package")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     data_dir = tmp_path_factory.mktemp("cloud")
-    with deployed(data_dir, PROJECT_DIR) as deployment:
+    with (
+        _everything_logged(data_dir / "stand-in.log"),
+        deployed(data_dir, PROJECT_DIR, parameters={"LogLevel": "DEBUG"}) as deployment,
+    ):
         yield Studio(deployment)
+
+
+@contextmanager
+def _everything_logged(path: Path) -> Iterator[None]:
+    """What the stand-in cloud says, from DEBUG on; `test_what_the_logs_hold` reads it."""
+    logger, handler = logging.getLogger("slimreel"), logging.FileHandler(path)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture(autouse=True)
