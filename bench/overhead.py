@@ -94,7 +94,7 @@ def through_pipeline(video: Path, result: Path) -> Piped:
         with repeating(times.look, every_s=LOOK_EVERY_S):
             passage = send(deployment, video)
         job = passage.job
-        if job.status is not Status.COMPLETED or job.attempt != 1:
+        if job.status is not Status.COMPLETED or job.attempt != job.first_attempt:
             raise NoPassage(f"{job.status}, attempt {job.attempt}: {job.reason or job.error}")
         shutil.copyfile(_published(deployment, job), result)
         commands, encode_s = _commands(deployment, job)
@@ -103,9 +103,16 @@ def through_pipeline(video: Path, result: Path) -> Piped:
 
 
 def _commands(deployment: Deployment, job: Job) -> tuple[Commands, float]:
-    """Every ffmpeg run of the job, and the seconds of those of its encode."""
+    """Every ffmpeg run of the job, and the seconds of those of its search and its encode."""
     assert job.outcome is not None and job.measurement is not None
-    timed = deployment.cloud.mediaconvert.timed_commands(job.outcome.encoder_job_id)
+    client = deployment.cloud.client("mediaconvert")
+    pages = client.get_paginator("list_jobs").paginate(Order="ASCENDING")
+    every = [found for page in pages for found in page["Jobs"]]
+    ids = [found["Id"] for found in every if found["UserMetadata"].get("job_id") == job.job_id]
+    encoder = deployment.cloud.mediaconvert
+    timed = [
+        command for encoder_job_id in ids for command in encoder.timed_commands(encoder_job_id)
+    ]
     encode = tuple(tuple(argv) for argv, _ in timed)
     seconds = sum(elapsed_s or 0.0 for _, elapsed_s in timed)
     return Commands(encode=encode, measure=job.measurement.commands), seconds

@@ -28,6 +28,7 @@ STEPS = {
     "plan": "deciding on settings",
     "budget": "waiting for the day's budget",
     "encode": "encoding",
+    "choose": "choosing the setting",
     "restore": "putting metadata back",
     "measure": "comparing with the original",
     "verify": "judging",
