@@ -100,6 +100,11 @@ def plan(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("plan", event, context)
 
 
+@app.lambda_function(name="budget")
+def budget(event: Any, context: Any) -> dict[str, Any]:
+    return triggers.step("budget", event, context)
+
+
 @app.lambda_function(name="encode")
 def encode(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("encode", event, context)

@@ -24,6 +24,8 @@ class Settings:
 
     Attributes:
         reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
+        max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
+            for no limit.
     """
 
     stage: str
@@ -48,6 +50,7 @@ class Settings:
     log_level: str
     reconcile_settle_s: float = 0.0
     sync_lease_s: float = 0.0
+    max_cost_per_day_usd: float | None = None
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -77,7 +80,12 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         log_level=env.get("LOG_LEVEL") or "INFO",
         reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
+        max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),
     )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.strip() else None
 
 
 @cache

@@ -28,5 +28,31 @@ def rows_wait(said: str) -> Notice:
         "--",
         "Slimreel",
     ]
-    subject = plain_ascii("Airtable takes no rows; videos go on", SUBJECT_LIMIT)
-    return Notice(kind=KIND, workflow="-", subject=subject, body="\n".join(body))
+    return _alert("Airtable takes no rows; videos go on", body)
+
+
+def encodes_wait(why: str, *, file_name: str, job_id: str) -> Notice:
+    """The day's budget has no room for an encode.
+
+    Args:
+        why: of the first job that waits.
+    """
+    body = [
+        "Encodes are paused: today's budget has no room for the next one.",
+        "",
+        f"The first that waits is {one_line(file_name)} (job {job_id}). {why}",
+        "",
+        "What to do next: nothing, if tomorrow is soon enough; everything that waits goes on by "
+        "itself. To go on today, raise MaxCostPerDay of the stage. To give one up: slimreel cancel "
+        "and its job.",
+        "You get this email at most once a day, however many videos wait.",
+        "",
+        "--",
+        "Slimreel",
+    ]
+    return _alert("Encodes are paused: the day's budget has no room", body)
+
+
+def _alert(subject: str, body: list[str]) -> Notice:
+    tame = plain_ascii(subject, SUBJECT_LIMIT)
+    return Notice(kind=KIND, workflow="-", subject=tame, body="\n".join(body))

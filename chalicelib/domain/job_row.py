@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.domain.control import moment
 from chalicelib.domain.job import Job
 from chalicelib.domain.measurement import QualityScore
 from chalicelib.domain.row import KEY_FIELD
-from chalicelib.domain.text import seconds_between
+from chalicelib.domain.text import parse_iso, seconds_between
 from chalicelib.domain.verdict import Decision
 
 MB = 1_000_000
@@ -91,15 +92,26 @@ def _ssim(job: Job) -> float | None:
 
 
 def _reason(job: Job) -> str | None:
-    """How it ended; and why these settings, while they matter to what is or will be published, with
-    what they cost.
+    """What it waits for, or how it ended; and why these settings, while they matter to what is or
+    will be published, with what they cost.
     """
-    lines = [job.reason] if job.reason else []
+    lines = [line for line in (dropped_again(job), job.waiting, job.reason) if line]
     if job.plan and (job.status.is_open or _accepted(job)):
         lines += [*job.plan.reasons, *(f"Not carried over: {loss}" for loss in job.plan.losses)]
     if job.measurement and _accepted(job):
         lines += job.measurement.notes
     return "\n".join(lines) or None
+
+
+def dropped_again(job: Job) -> str | None:
+    """What to tell whoever dropped a file again that did not get through before."""
+    if job.dropped_again_at is None:
+        return None
+    at = moment(parse_iso(job.dropped_again_at))
+    return (
+        f"Dropped again on {at} with the very same content, which is not tried again by itself. "
+        f"Change the file, or ask for it: slimreel retry {job.job_id}. What happened before:"
+    )
 
 
 def _mb(size_bytes: int | None) -> float | None:

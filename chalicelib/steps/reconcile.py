@@ -24,6 +24,7 @@ from chalicelib.domain.job import Job, Outcome
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.budget import admit
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.fail import close_failed
 from chalicelib.steps.settle import settle
@@ -131,6 +132,8 @@ def _reconcile_job(services: Services, job: Job, encodes: _Encodes) -> None:
         start_execution(services, job)
     elif status != "RUNNING":
         close_failed(services, job, _ERRORS.get(status, "Unexpected"), f"execution {status}")
+    elif job.step == "budget" and job.task_token is not None:
+        admit(services, job)
     elif job.outcome is not None:
         # Whoever stored it may have died before answering; a token answered before is no error.
         answer_token(services, job)

@@ -22,7 +22,7 @@ from tests.clips import camera_clip, ffmpeg
 from tests.e2e.conftest import Studio, until
 
 STEPS = (
-    *("register", "fetch", "inspect", "plan", "encode"),
+    *("register", "fetch", "inspect", "plan", "budget", "encode"),
     *("restore", "measure", "verify", "publish", "announce"),
 )
 COMPLETE = "MediaConvert Job State Change/COMPLETE"

@@ -19,8 +19,8 @@ from chalicelib.steps import measure as measure_step
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps.reconcile import reconcile
 from tests.examples import a_measurement, a_video, a_workflow, some_facts
-from tests.fakes import COMPRESSED, INBOX, TEMP, Peril, World
-from tests.flow import StepFunctions
+from tests.fakes import COMPRESSED, INBOX, TEMP, Killed, Peril, World
+from tests.flow import FunctionError, StepFunctions
 
 SOURCE = bytes(range(256)) * 4
 RESULT = b"much smaller"
@@ -56,6 +56,8 @@ class ControlRoom:
         self.world.flows = self.flows  # type: ignore[assignment]
         self.services = self.world.new_process()
         self.job_id = ""
+        #: What dies is a function: Step Functions learns of it and tries again.
+        self.dying = False
 
     def watched_by(self, peril: Peril) -> None:
         """From now on every call of the pipeline passes by it; those of people do not."""
@@ -69,11 +71,12 @@ class ControlRoom:
         self.world.peril = watched
         return services
 
-    def drop(self) -> str:
+    def drop(self, name: str = "Take 3.mov") -> str:
+        """The job of a new video, which is the room's from now on."""
         triggers.sweep_drive()
-        self.world.drive.add("Take 3.mov", SOURCE)
+        self.world.drive.add(name, SOURCE)
         triggers.sweep_drive()
-        [execution] = self.flows.running()
+        *_, execution = self.flows.running()
         self.job_id = execution.name.partition("-")[0]
         return self.job_id
 
@@ -96,6 +99,11 @@ class ControlRoom:
                 return
         raise AssertionError("no end")
 
+    def play_what_is_due(self) -> None:
+        """What goes on without any time passing, and no encode ends."""
+        while ready := self.flows.due():
+            self.flows.advance(ready[0])
+
     def hours_later(self) -> None:
         for _ in range(3):
             self.clock += timedelta(hours=1)
@@ -104,7 +112,12 @@ class ControlRoom:
 
     def _invoke(self, function: str, payload: dict[str, Any]) -> Any:
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
-        return triggers.step(function, payload, context)
+        try:
+            return triggers.step(function, payload, context)
+        except Killed as killed:
+            if not self.dying:
+                raise
+            raise FunctionError("Lambda.Unknown", "exited without a word") from killed
 
     def _end(self, encode: dict[str, Any]) -> None:
         group = encode["Settings"]["OutputGroups"][0]["OutputGroupSettings"]
