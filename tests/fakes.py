@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -279,6 +280,7 @@ class Storage(Failing):
         self.sent: list[int] = []  # the number of every part that was uploaded
         self.reads: list[tuple[int, int]] = []  # start and length of every range
         self._uploads_made = 0
+        self.copy_takes_invocations = 1
 
     def exists(self, bucket: str, key: str) -> bool:
         return self.size_or_none(bucket, key) is not None
@@ -369,11 +371,25 @@ class Storage(Failing):
         del self.uploads[upload_id]
 
     def copy(
-        self, source: tuple[str, str], target: tuple[str, str], *, content_type: str, file_name: str
-    ) -> None:
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        content_type: str,
+        file_name: str,
+        under_way: str | None = None,
+        begun: Callable[[str], None] | None = None,
+        seconds_left: Callable[[], float] = lambda: math.inf,
+    ) -> bool:
         self._may_fail("copy")
+        if self.copy_takes_invocations > 1:
+            if begun and under_way is None:
+                begun("a copy under way")
+            self.copy_takes_invocations -= 1
+            return False
         self.put(*target, self.read(*source), content_type=content_type)
         self.names[target] = file_name
+        return True
 
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         self._may_fail("delete_prefix")
@@ -443,8 +459,10 @@ class Drive(Failing):
         return file_id
 
     def replace(self, file_id: str, content: bytes) -> None:
-        md5 = hashlib.md5(content).hexdigest()
-        self.change(file_id, size_bytes=len(content), md5=md5)
+        facts = {"size_bytes": len(content), "md5": hashlib.md5(content).hexdigest()}
+        if self.files[file_id].head_revision_id is not None:
+            facts["head_revision_id"] = f"revision-{self._place + 1}"
+        self.change(file_id, **facts)
         self.contents[file_id] = content
 
     def change(self, file_id: str, **facts: Any) -> None:

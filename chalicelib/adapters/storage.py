@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from botocore.exceptions import ClientError
 
 #: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 COPY_LIMIT_BYTES = 5 * 2**30
-COPY_PART_BYTES = 2**30
+#: 10,000 of them are 5 TB, S3's limit.
+COPY_PART_BYTES = 512 * 2**20
 #: S3 copies a part at some 100 MB/s; one at a time, a film of 100 GB would outlast an invocation.
-COPIES_AT_A_TIME = 8
+#: Ten at a time, which is how many connections a client keeps, are some 800 GB in one.
+COPIES_AT_A_TIME = 10
 
 
 #: What S3 answers to a conditional write when there is an object already, or one just coming.
@@ -121,7 +124,11 @@ class Storage:
         source_key: str,
         start: int,
         end_inclusive: int,
+        *,
+        etag: str | None = None,
     ) -> str:
+        """Args: etag: copy from an object that has this ETag, or fail with PreconditionFailed."""
+        condition = {} if etag is None else {"CopySourceIfMatch": etag}
         answer = self._s3.upload_part_copy(
             Bucket=bucket,
             Key=key,
@@ -129,6 +136,7 @@ class Storage:
             PartNumber=number,
             CopySource={"Bucket": source_bucket, "Key": source_key},
             CopySourceRange=f"bytes={start}-{end_inclusive}",
+            **condition,
         )
         return str(answer["CopyPartResult"]["ETag"])
 
@@ -179,11 +187,30 @@ class Storage:
         self._s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
     def copy(
-        self, source: tuple[str, str], target: tuple[str, str], *, content_type: str, file_name: str
-    ) -> None:
-        """Copy an object inside S3, multipart above 5 GiB. Downloads get `file_name`."""
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        content_type: str,
+        file_name: str,
+        under_way: str | None = None,
+        begun: Callable[[str], None] | None = None,
+        seconds_left: Callable[[], float] = lambda: math.inf,
+    ) -> bool:
+        """Copy an object inside S3, multipart above 5 GiB. Downloads get `file_name`.
+
+        Args:
+            under_way: what `begun` was told when this copy was begun; it goes on with the parts
+                that are missing, if the source is still the same.
+            begun: told what to go on with later. Without it a copy that fails leaves nothing.
+            seconds_left: no part is begun when this is used up.
+
+        Returns:
+            False when the time was up before the copy was whole.
+        """
         headers = {"ContentDisposition": content_disposition(file_name)}
-        size_bytes = self.size_bytes(*source)
+        head = self._s3.head_object(Bucket=source[0], Key=source[1])
+        size_bytes, etag = int(head["ContentLength"]), str(head["ETag"])
         if size_bytes <= COPY_LIMIT_BYTES:
             self._s3.copy_object(
                 Bucket=target[0],
@@ -193,29 +220,68 @@ class Storage:
                 ContentType=content_type,
                 **headers,
             )
-            return
-        upload_id = self.create_upload(*target, content_type=content_type, **headers)
+            return True
+        upload_id, have = self._copied_so_far(target, etag, under_way)
+        if upload_id is None:
+            upload_id = self.create_upload(*target, content_type=content_type, **headers)
+            if begun:
+                begun(f"{etag} {upload_id}")
         try:
-            self.complete_upload(
-                *target, upload_id, self._copied(source, target, upload_id, size_bytes)
-            )
+            have |= self._copied(source, target, upload_id, size_bytes, etag, have, seconds_left)
+            if len(have) < len(copy_ranges(size_bytes)):
+                return False
+            self.complete_upload(*target, upload_id, have)
         except BaseException:
-            self.abort_upload(*target, upload_id)
+            if begun is None:
+                self.abort_upload(*target, upload_id)
             raise
+        return True
+
+    def _copied_so_far(
+        self, target: tuple[str, str], etag: str, under_way: str | None
+    ) -> tuple[str | None, dict[int, str]]:
+        """The upload to go on with, and the ETags of its parts; None where there is none."""
+        if under_way is None:
+            return None, {}
+        of, _, upload_id = under_way.partition(" ")
+        try:
+            if of == etag:
+                parts = self.parts(*target, upload_id)
+                return upload_id, {number: part for number, (part, _) in parts.items()}
+            self.abort_upload(*target, upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+        return None, {}
 
     def _copied(
-        self, source: tuple[str, str], target: tuple[str, str], upload_id: str, size_bytes: int
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        upload_id: str,
+        size_bytes: int,
+        etag: str,
+        have: Mapping[int, str],
+        seconds_left: Callable[[], float],
     ) -> dict[int, str]:
-        """Copy every part, several at a time; part number to ETag."""
+        """Copy what is missing, several parts at a time, while there is time; ETag by number."""
+
+        def one(number: int, start: int, end: int) -> str | None:
+            if seconds_left() <= 0:
+                return None
+            return self.copy_part(*target, upload_id, number, *source, start, end, etag=etag)
+
         with ThreadPoolExecutor(COPIES_AT_A_TIME) as pool:
-            running = [
-                pool.submit(self.copy_part, *target, upload_id, number, *source, start, end)
+            running = {
+                number: pool.submit(one, number, start, end)
                 for number, (start, end) in enumerate(copy_ranges(size_bytes), start=1)
-            ]
+                if number not in have
+            }
             try:
-                return {number: part.result() for number, part in enumerate(running, start=1)}
+                done = {number: part.result() for number, part in running.items()}
             finally:
                 pool.shutdown(cancel_futures=True)  # after a failure, start no further part
+        return {number: part for number, part in done.items() if part is not None}
 
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         """Remove everything below a prefix, unfinished uploads too."""
@@ -257,7 +323,7 @@ def _translated() -> Iterator[None]:
 
 
 def copy_ranges(size_bytes: int) -> list[tuple[int, int]]:
-    """Inclusive byte ranges of 1 GiB that cover the object."""
+    """Inclusive byte ranges of `COPY_PART_BYTES` that cover the object."""
     starts = range(0, size_bytes, COPY_PART_BYTES)
     return [(start, min(start + COPY_PART_BYTES, size_bytes) - 1) for start in starts]
 

@@ -131,6 +131,9 @@ class Job:
         waiting: a sentence for people: what an open job waits for before it goes on.
         reserved_for: the encode, counted over all runs, whose cost the day's budget holds already.
         published_run: the run that published `published_key`.
+        copy_under_way: the copy to the compressed bucket that was begun, where it takes several
+            invocations.
+        link_number: how many links to the result were revoked.
         litter: keys in the compressed bucket that are not the result: a copy that was begun and not
             published, or a result that a later run's has replaced.
     """
@@ -189,6 +192,8 @@ class Job:
     published_key: str | None = None
     published_size_bytes: int | None = None
     published_run: int | None = None
+    copy_under_way: str | None = None
+    link_number: int = 0
     litter: tuple[str, ...] = ()
     cost_usd: float | None = None
     reason: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain import keys
-from chalicelib.domain.errors import JobClosed
+from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Job
 from chalicelib.domain.verdict import Decision
 from chalicelib.services import Services
@@ -32,12 +32,18 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         job = ledger.write(services, job, row=False, litter=(*job.litter, key))
     target = services.settings.compressed_bucket, key
     if services.storage.size_or_none(*target) != size_bytes:
-        services.storage.copy(
+        whole = services.storage.copy(
             (services.settings.temp_bucket, source_key),
             target,
             content_type=job.mime_type if original else "video/mp4",
             file_name=keys.download_name(job.file_name, key),
+            under_way=job.copy_under_way,
+            begun=lambda mark: _note(services, job, mark),
+            seconds_left=call.seconds_left,
         )
+        if not whole:
+            # The flow calls again after a moment, eight times: enough for 5 TB.
+            raise Temporary("The film is so large that publishing it takes several rounds.")
     try:
         ledger.write(
             services,
@@ -46,6 +52,7 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             published_size_bytes=size_bytes,
             published_run=job.run,
             litter=_without(job, key),
+            copy_under_way=None,
         )
     except JobClosed:
         # We slept while the job ended. Nobody may come back for what we have just put there.
@@ -54,6 +61,10 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             services.storage.delete_prefix(*target)
         raise
     return {}
+
+
+def _note(services: Services, job: Job, mark: str) -> None:
+    ledger.write(services, job, row=False, copy_under_way=mark)
 
 
 def _without(job: Job, key: str) -> tuple[str, ...]:

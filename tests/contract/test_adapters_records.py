@@ -99,6 +99,7 @@ def everything() -> Job:
         "waiting": "w",
         "reserved_for": 1,
         "published_run": 1,
+        "copy_under_way": "c",
         "litter": ("k",),
         "notices_sent": ("1:completed",),
         "row_id": "rec",

@@ -225,6 +225,54 @@ def test_a_large_copy_that_fails_leaves_no_upload(s3: S3Storage, faults, monkeyp
     assert "Uploads" not in s3._s3.list_multipart_uploads(Bucket="compressed")
 
 
+def test_a_large_copy_goes_on_where_it_stopped(s3: S3Storage, monkeypatch) -> None:
+    monkeypatch.setattr(storage_module, "COPY_LIMIT_BYTES", 5 * MIB)
+    monkeypatch.setattr(storage_module, "COPY_PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(storage_module, "COPIES_AT_A_TIME", 1)
+    body = bytes(range(256)) * 4 * 1024 * 16
+    put(s3, body=body)
+    target, marks, looks = ("compressed", "k.mp4"), [], iter([1.0, 1.0])
+
+    def copied(seconds_left) -> bool:
+        return s3.copy(
+            ("temp", "jobs/1/a"),
+            target,
+            content_type="video/mp4",
+            file_name=NAME,
+            under_way=marks[-1] if marks else None,
+            begun=marks.append,
+            seconds_left=seconds_left,
+        )
+
+    assert not copied(lambda: next(looks, 0.0))
+    upload_id = marks[0].split()[1]
+    before = s3.parts(*target, upload_id)
+    assert sorted(before) == [1, 2]
+    assert s3.size_or_none(*target) is None
+    copies = []
+    copy_part = s3.copy_part
+    monkeypatch.setattr(
+        s3, "copy_part", lambda *args, **more: copies.append(args[3]) or copy_part(*args, **more)
+    )
+    assert copied(lambda: 1.0)
+    assert (len(marks), copies) == (1, [3, 4])
+    assert s3.read(*target) == body
+
+
+def test_parts_of_another_source_are_not_gone_on_with(s3: S3Storage, monkeypatch) -> None:
+    monkeypatch.setattr(storage_module, "COPY_LIMIT_BYTES", 5 * MIB)
+    monkeypatch.setattr(storage_module, "COPY_PART_BYTES", 5 * MIB)
+    marks: list[str] = []
+    about = {"content_type": "video/mp4", "file_name": NAME, "begun": marks.append}
+    source, target = ("temp", "jobs/1/a"), ("compressed", "k.mp4")
+    put(s3, body=b"a" * 6 * MIB)
+    assert not s3.copy(source, target, seconds_left=lambda: 0.0, **about)
+    put(s3, body=b"b" * 6 * MIB)
+    assert s3.copy(source, target, under_way=marks[0], **about)
+    assert s3.read(*target) == b"b" * 6 * MIB
+    assert "Uploads" not in s3._s3.list_multipart_uploads(Bucket="compressed")
+
+
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
 def test_a_busy_s3_is_asked_again(s3: S3Storage, faults, code: str) -> None:
     status = 503 if code == "SlowDown" else 500

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.errors import JobClosed
+from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Fetched, Job, Status
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.steps import notify as notify_step
@@ -75,6 +75,19 @@ def test_the_result_is_published_under_the_dropped_name(world: World) -> None:
     assert world.storage.objects[COMPRESSED, KEY] == b"smaller"
     assert world.storage.types[COMPRESSED, KEY] == "video/mp4"
     assert world.storage.names[COMPRESSED, KEY] == "Szene 4.mp4"
+
+
+def test_a_film_too_large_for_one_invocation_is_published_in_several(world: World) -> None:
+    world.storage.copy_takes_invocations = 3
+    job = judged(world)
+    for _ in range(2):
+        with pytest.raises(Temporary, match="several rounds"):
+            publish(world.services, world.job(job.job_id), call())
+        assert world.job(job.job_id).copy_under_way == "a copy under way"
+        assert world.job(job.job_id).published_key is None
+    publish(world.services, world.job(job.job_id), call())
+    now = world.job(job.job_id)
+    assert (now.published_key, now.copy_under_way) == (KEY, None)
 
 
 def test_an_original_that_is_kept_is_published_as_it_came(world: World) -> None:

@@ -162,9 +162,10 @@ def test_a_copy_for_a_job_that_failed_meanwhile_is_removed(world: World) -> None
     job = published(world)
     copy = world.storage.copy
 
-    def slow(*args: Any, **options: Any) -> None:
-        copy(*args, **options)
+    def slow(*args: Any, **options: Any) -> bool:
+        whole = copy(*args, **options)
         ledger.close(world.services, job, Status.FAILED, reason="It took too long.")
+        return whole
 
     world.storage.copy = slow  # type: ignore[method-assign]
     with pytest.raises(JobClosed):
@@ -176,11 +177,12 @@ def test_a_copy_that_another_has_published_meanwhile_stays(world: World) -> None
     job = published(world)
     copy = world.storage.copy
 
-    def slow(*args: Any, **options: Any) -> None:
-        copy(*args, **options)
+    def slow(*args: Any, **options: Any) -> bool:
+        whole = copy(*args, **options)
         world.storage.copy = copy  # type: ignore[method-assign]
         publish(world.services, world.job(JOB_ID), call())
         ledger.close(world.services, world.job(JOB_ID), Status.COMPLETED, reason="Smaller.")
+        return whole
 
     world.storage.copy = slow  # type: ignore[method-assign]
     publish(world.services, job, call())
