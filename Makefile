@@ -30,7 +30,7 @@ test: lint ## Check style, types, workflows and run the whole test suite
 
 .PHONY: fuzz
 fuzz: $(READY) ## Try thousands of new examples in the property tests, and ten thousand bad requests
-	$(BIN)/python -m pytest -q tests/property tests/unit tests/hostile --hypothesis-profile=fuzz --timeout=0
+	$(BIN)/python -m pytest -q tests/property tests/model tests/unit tests/hostile --hypothesis-profile=fuzz --timeout=0
 
 .PHONY: lint
 lint: $(READY) ## Check style and types
