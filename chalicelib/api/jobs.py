@@ -1,4 +1,5 @@
-"""Jobs over HTTP: list them, look at one, submit, cancel and retry. Described in docs/api.md."""
+"""Jobs over HTTP: list them, look at one, submit, cancel, retry, and revoke a link. Described in
+docs/api.md."""
 
 from __future__ import annotations
 
@@ -56,6 +57,11 @@ def cancel_job(job_id: str) -> Response:
 @routes.route("/jobs/{job_id}/retry", methods=["POST"], authorizer=signed_in)
 def retry_job(job_id: str) -> Response:
     return _answered(lambda: _retry(job_id, routes.current_request))
+
+
+@routes.route("/jobs/{job_id}/revoke", methods=["POST"], authorizer=signed_in)
+def revoke_link(job_id: str) -> Response:
+    return _answered(lambda: _revoke(job_id, routes.current_request))
 
 
 def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
@@ -119,6 +125,13 @@ def _retry(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
     return 202, _view(services(), job)
 
 
+def _revoke(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+    from chalicelib.steps.revoke import revoke
+
+    _body(request, {})
+    return 200, _view(services(), revoke(services(), _known(job_id), by=caller(request)))
+
+
 def _answered(work: Callable[[], tuple[int, dict[str, Any]]]) -> Response:
     headers = {"Cache-Control": "no-store"}
     try:
@@ -146,8 +159,8 @@ def _found(job_id: str) -> Job:
 
 def _view(reach: Services, job: Job) -> dict[str, Any]:
     published = job.published_key is not None
-    link = video_link(reach.settings.public_url, job.job_id, reach.link_key) if published else None
-    return job_view(job, link=link)
+    at = (reach.settings.public_url, job.job_id, reach.link_key, job.link_number)
+    return job_view(job, link=video_link(*at) if published else None)
 
 
 def _query(request: Request) -> Mapping[str, str]:

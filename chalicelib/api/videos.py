@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalice.app import Response
 
 from chalicelib.domain.keys import download_name
-from chalicelib.domain.link import is_genuine
+from chalicelib.domain.link import number_of
 from chalicelib.services import services
 
 #: Long enough to watch a film, short enough that a copied address soon dies.
@@ -15,10 +15,11 @@ PRESIGNED_S = 6 * 3600
 def open_link(job_id: str, given: str) -> Response:
     """Redirect to a fresh presigned URL; the same 404 for every wrong link."""
     reach = services()
-    if not is_genuine(job_id, given, reach.link_key):
+    number = number_of(job_id, given, reach.link_key)
+    if number is None:
         return _not_found()
     job = reach.records.get(job_id)
-    if job is None or job.published_key is None:
+    if job is None or job.published_key is None or number != job.link_number:
         return _not_found()
     url = reach.storage.presigned_url(
         reach.settings.compressed_bucket,

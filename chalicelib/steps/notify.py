@@ -16,7 +16,8 @@ def notify(services: Services, job: Job) -> Job:
     It is marked as sent right after SNS took it, so a second one goes out only when the process
     dies between those two lines.
     """
-    link = video_link(services.settings.public_url, job.job_id, services.link_key)
+    at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
+    link = video_link(*at)
     message = notice(job, link=link, prices=price_table())
     wanted = all_workflows()[job.workflow].notify_kinds
     if message is None or message.kind not in wanted:

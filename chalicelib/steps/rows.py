@@ -150,8 +150,8 @@ class _Batch:
 
 
 def _row(services: Services, job: Job) -> dict[str, Any]:
-    link = video_link(services.settings.public_url, job.job_id, services.link_key)
-    return job_row(job, link=link if job.published_key else None)
+    at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
+    return job_row(job, link=video_link(*at) if job.published_key else None)
 
 
 def _refusals(job_id: str) -> tuple[str, str]:

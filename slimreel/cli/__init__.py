@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 
-from slimreel.cli import cancel, list_jobs, retry, status, submit
+from slimreel.cli import cancel, list_jobs, retry, revoke, status, submit
 
 Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add `status`, `list`, `submit`, `retry` and `cancel`."""
-    for verb in (status, list_jobs, submit, retry, cancel):
+    """Add `status`, `list`, `submit`, `retry`, `cancel` and `revoke`."""
+    for verb in (status, list_jobs, submit, retry, cancel, revoke):
         verb.add(commands)

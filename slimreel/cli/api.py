@@ -58,6 +58,9 @@ class Api:
     def cancel(self, job_id: str) -> dict[str, Any]:
         return self._call("POST", f"/jobs/{_checked(job_id)}/cancel")
 
+    def revoke(self, job_id: str) -> dict[str, Any]:
+        return self._call("POST", f"/jobs/{_checked(job_id)}/revoke")
+
     def retry(self, job_id: str, *, after_run: int, **asked: Any) -> dict[str, Any]:
         """Begin one run after `after_run`, however often this is called."""
         return self._call(

@@ -1,4 +1,4 @@
-"""`slimreel status, list, submit, retry, cancel` against the app behind the stand-in gateway."""
+"""`slimreel status, list, submit, retry, cancel, revoke` against the app behind the gateway."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request
 import app as app_module
 from chalicelib.api import jobs as jobs_api
 from chalicelib.domain.job import Status
+from chalicelib.domain.link import video_link
 from chalicelib.steps import submit as submit_step
 from slimreel.__main__ import main
 from slimreel.cli import api as cli_api
@@ -174,6 +175,14 @@ def test_cancel_and_retry(world: World, slimreel: Any) -> None:
     assert slimreel("retry", JOB_ID, "--force")[0] == 0
 
 
+def test_revoke_prints_the_new_link(world: World, slimreel: Any) -> None:
+    key = f"compress/{JOB_ID}/film.mp4"
+    world.with_job(a_job(Status.COMPLETED, published_key=key, published_size_bytes=1))
+    first, second = slimreel("revoke", JOB_ID), slimreel("revoke", JOB_ID)
+    assert (first[0], second[0]) == (0, 0) and first[1] != second[1]
+    assert second[1] == video_link("https://slimreel.example/api", JOB_ID, "key", 2)
+
+
 def test_an_answer_that_got_lost_starts_nothing_twice(
     world: World, url: str, functions: InProcess
 ) -> None:
@@ -293,7 +302,7 @@ def test_every_route_but_the_public_ones_refuses_an_unsigned_call(
     assert world.job(JOB_ID).status is Status.PROCESSING
 
 
-@pytest.mark.parametrize("verb", ["status", "list", "submit", "retry", "cancel"])
+@pytest.mark.parametrize("verb", ["status", "list", "submit", "retry", "cancel", "revoke"])
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.domain.link import is_genuine, signature, video_link
+from chalicelib.domain.link import is_genuine, number_of, signature, video_link
 
 JOB = "0123456789abcdef0123"
 KEY = "a key that nobody knows"
@@ -46,3 +46,16 @@ def test_a_proof_must_be_whole() -> None:
     whole = signature(JOB, KEY)
     for given in (whole[:-1], whole + "0", whole.upper() + " ", f" {whole}"):
         assert not is_genuine(JOB, given, KEY)
+
+
+def test_a_link_knows_its_number() -> None:
+    assert [number_of(JOB, signature(JOB, KEY, n), KEY) for n in (0, 1, 12)] == [0, 1, 12]
+    first, second = signature(JOB, KEY), signature(JOB, KEY, 1)
+    assert first.partition("-")[0] != second.partition("-")[0]
+
+
+@pytest.mark.parametrize("number", ["-1", "-2", "-01", "-0", "--1", "-1000000", "-1 ", "-²", "-"])
+def test_nobody_renumbers_a_link(number: str) -> None:
+    for whole in (signature(JOB, KEY), signature(JOB, KEY, 1)):
+        forged = whole.partition("-")[0] + number
+        assert forged == signature(JOB, KEY, 1) or number_of(JOB, forged, KEY) is None

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 Read = Callable[[int, int], bytes]
 
-#: The index of a ten-hour film is some 30 MB. Rewriting takes six times as much memory, of the 512 MB
-#: that `restore` has.
+#: The index of a ten-hour film is some 30 MB. Rewriting takes six times as much memory, of the
+#: 512 MB that `restore` has.
 MOOV_LIMIT_BYTES = 40 * 2**20
 #: Cameras write a handful of boxes beside each other; a long row of them is an attack on our time.
 TOP_LEVEL_LIMIT = 1_000

@@ -1,0 +1,30 @@
+"""`slimreel revoke JOB`: make the links to a result lead nowhere, and get a new one."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from slimreel.cli.api import Api
+from slimreel.cli.options import DONE, add_common, print_json
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "revoke",
+        help="replace the link to a result",
+        description="Make every link to a job's result that was given out lead nowhere, and print "
+        "a new one, which the row gets too. Downloads already begun go on, for six hours at most.",
+    )
+    parser.add_argument("job", metavar="JOB", help="a job's id, as in the row or the email")
+    add_common(parser, run)
+
+
+def run(api: Api, options: argparse.Namespace, console: Console) -> int:
+    job = api.revoke(options.job)
+    if options.json:
+        print_json(job)
+    else:
+        console.print(job["published"]["url"], markup=False, soft_wrap=True)
+    return DONE
