@@ -427,6 +427,7 @@ class Drive(Failing):
         self.page_size = 1000
         self.ranges: list[tuple[int, int]] = []  # every range that was asked for
         self.cuts: list[int] = []  # after how many bytes the next downloads break
+        self.rubbish = 0  # so many of the next downloads are not the file's bytes
         self.channels: dict[str, Channel] = {}
         self.tokens: dict[str, str] = {}  # of the channels, by their ids
         self.stopped: list[str] = []
@@ -529,6 +530,8 @@ class Drive(Failing):
     def _sent(self, body: bytes) -> Iterator[bytes]:
         cut = self.cuts.pop(0) if self.cuts else None
         received = body if cut is None else body[:cut]
+        if self.rubbish:
+            self.rubbish, received = self.rubbish - 1, received[::-1]
         yield from (received[at : at + 4] for at in range(0, len(received), 4))
         if cut is not None:
             raise DownloadCut("The connection broke.", received_bytes=len(received))
