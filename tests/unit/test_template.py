@@ -432,3 +432,27 @@ def test_translating_twice_says_nothing(sam: Template, caplog: pytest.LogCapture
     translate(sam)
     gc.collect()
     assert caplog.messages == []
+
+
+def test_copies_cannot_take_what_the_webhook_and_the_encoder_need(template: Template) -> None:
+    functions = of_type(template, "AWS::Lambda::Function")
+    bounds = {
+        name: properties["ReservedConcurrentExecutions"]["Fn::If"][1]["Ref"]
+        for name, properties in functions.items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    kept = "AnswerConcurrency"
+    assert bounds == {"Fetch": "FetchConcurrency", "APIHandler": kept, "EncodeChanged": kept}
+    mappings = of_type(template, "AWS::Lambda::EventSourceMapping").values()
+    assert {one["ScalingConfig"]["MaximumConcurrency"] for one in mappings} == {2}
+
+
+def test_a_copy_waits_for_its_turn_as_long_as_it_takes() -> None:
+    """Others' copies may take hours; a refusal by the bound must not fail a job."""
+    flow = json.loads((ROOT / "workflows" / "compress.asl.json").read_text())
+    turn = flow["States"]["Fetch"]["Retry"][0]
+    assert turn["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    assert turn["JitterStrategy"] == "FULL"
+    waited_s = turn["MaxAttempts"] * turn["MaxDelaySeconds"] / 2  # in the mean
+    assert 24 * 3600 < waited_s < flow["TimeoutSeconds"]
+    assert 4 * turn["MaxAttempts"] < 25_000  # events in an execution's history

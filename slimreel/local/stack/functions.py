@@ -53,7 +53,10 @@ def _function(order: Order) -> Made:
         functions.update_function_configuration(FunctionName=name, **configuration)
     reserved = order.properties.get("ReservedConcurrentExecutions")
     if reserved is not None:
-        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+        functions.put_function_concurrency(
+            FunctionName=name,
+            ReservedConcurrentExecutions=int(reserved),  # a parameter's value is text
+        )
     return Made(ref=name, attributes={"Arn": arn("lambda", f"function:{name}")})
 
 
