@@ -12,8 +12,8 @@ from slimreel.local.faults import Fault
 INVOKE = "Invoke/slimreel-local-"
 #: The steps of the flow, in order; each is a Lambda function.
 STEPS = (
-    *("register", "fetch", "inspect", "plan", "encode", "restore"),
-    *("measure", "verify", "publish", "announce", "fail"),
+    *("register", "fetch", "inspect", "plan", "budget", "encode", "choose"),
+    *("restore", "measure", "verify", "publish", "announce", "fail"),
 )
 #: The other functions: what queues, events, schedules and the webhook start.
 TRIGGERS = (

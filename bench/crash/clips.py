@@ -17,6 +17,7 @@ class End(StrEnum):
     COMPLETED = "Completed"
     KEPT = "Kept original"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
     #: There is none, and nothing of it anywhere.
     NO_JOB = "no job"
 
@@ -64,6 +65,14 @@ def _grainy(path: Path, number: int) -> None:
     _ffmpeg("-f", "lavfi", "-i", picture, *how, f"file:{path}")
 
 
+def _long(path: Path, number: int) -> None:
+    """Long enough that samples of it are encoded first, to find its level."""
+    noise = f"noise=c0s=6:c0f=t+u:all_seed={number}"
+    picture = f"testsrc2=size=128x72:rate=10:duration=21,{noise},format=yuv420p"
+    how = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "4")
+    _ffmpeg("-f", "lavfi", "-i", picture, *how, f"file:{path}")
+
+
 def _starved(path: Path, number: int) -> None:
     """So few bits already that no encode is tried."""
     picture = f"color=c=0x{40 + number:02x}4060:size=640x360:rate=25:duration=2,format=yuv420p"
@@ -98,6 +107,7 @@ KINDS = {
     for name, end, extension, make, variants, weight in (
         ("film", End.COMPLETED, ".mp4", _film, 4, 6),
         ("grainy", End.COMPLETED, ".MOV", _grainy, 2, 1),
+        ("long", End.COMPLETED, ".mp4", _long, 1, 1),
         ("starved", End.KEPT, ".mp4", _starved, 3, 4),
         ("tight", End.KEPT, ".mp4", _tight, 2, 2),
         ("words", End.FAILED, ".mp4", _words, 2, 2),

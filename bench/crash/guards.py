@@ -39,14 +39,14 @@ class Guard:
         what: what it guards against, in one sentence.
         without: the edits that take it away.
         lives: the run in which it is missed.
-        breaks: the rule of the invariant that is broken without it.
+        breaks: rules of the invariant one of which is broken without it.
     """
 
     name: str
     what: str
     without: tuple[Edit, ...]
     lives: tuple[Life, ...]
-    breaks: str
+    breaks: tuple[str, ...]
 
 
 def _drop(kind: str, file: int = 1) -> Act:
@@ -89,7 +89,7 @@ GUARDS = (
                 ),
             ),
         ),
-        breaks="email",
+        breaks=("email",),
     ),
     Guard(
         name="open-until-told",
@@ -104,7 +104,7 @@ GUARDS = (
             ),
         ),
         lives=(_life(_drop("starved"), kill=_kill("sns", "Publish", When.BEFORE)), _PEACE),
-        breaks="email",
+        breaks=("email",),
     ),
     Guard(
         name="create-once",
@@ -121,7 +121,7 @@ GUARDS = (
             _life(_drop("starved"), kill=_kill("lambda", f"{INVOKE}announce", When.AFTER)),
             _life(Act(verb="rename", file=1, name="renamed.mp4")),
         ),
-        breaks="end",
+        breaks=("end", "stuck"),
     ),
     Guard(
         name="token-after-start",
@@ -142,7 +142,7 @@ GUARDS = (
             ),
         ),
         lives=(_life(_drop("starved"), kill=_kill("dynamodb", "PutItem", When.BEFORE)), _PEACE),
-        breaks="end",
+        breaks=("end", "stuck"),
     ),
     Guard(
         name="find-before-create",
@@ -155,7 +155,7 @@ GUARDS = (
             ),
         ),
         lives=(_life(_drop("film"), kill=_kill("mediaconvert", "CreateJob", When.AFTER)), _PEACE),
-        breaks="encode",
+        breaks=("encode",),
     ),
     Guard(
         name="late-event",
@@ -181,7 +181,7 @@ GUARDS = (
                 ),
             ),
         ),
-        breaks="end",
+        breaks=("end",),
     ),
     Guard(
         name="checksum",
@@ -199,7 +199,7 @@ GUARDS = (
                 faults=(Fault(service="drive", operation="files.get_media", flip_byte=2_500),),
             ),
         ),
-        breaks="published",
+        breaks=("published",),
     ),
     Guard(
         name="abort-uploads",
@@ -216,7 +216,7 @@ GUARDS = (
             _life(_drop("starved"), kill=_kill("s3", "CreateMultipartUpload", When.AFTER)),
             _PEACE,
         ),
-        breaks="left over",
+        breaks=("left over",),
     ),
     Guard(
         name="sweep",
@@ -229,7 +229,7 @@ GUARDS = (
             ),
         ),
         lives=(_life(_drop("starved"), faults=(_NO_PUSH,)),),
-        breaks="end",
+        breaks=("end", "stuck"),
     ),
     Guard(
         name="requeue-rows",
@@ -251,7 +251,7 @@ GUARDS = (
             ),
             _PEACE,
         ),
-        breaks="stuck",
+        breaks=("stuck",),
     ),
 )
 
@@ -272,7 +272,10 @@ def tried(
         shelf=stocked(SHELF),
         stuck_s=STUCK_S,
     )
-    return run.play().findings.violations
+    outcome = run.play()
+    for kill in outcome.missed:
+        outcome.findings.say("not reached", str(kill), "the run shows nothing")
+    return outcome.findings.violations
 
 
 def main(argv: Sequence[str]) -> int:
@@ -286,7 +289,7 @@ def main(argv: Sequence[str]) -> int:
         begun = time.monotonic()
         kept = _found(guard, removed=False, project=options.project)
         lost = _found(guard, removed=True, project=options.project)
-        good = not kept and guard.breaks in rules(lost)
+        good = not kept and any(rule in guard.breaks for rule in rules(lost))
         missed += not good
         print(
             f"{'ok    ' if good else 'MISSED'} {guard.name:20} with it: {_said(kept)}; "

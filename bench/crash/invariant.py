@@ -19,7 +19,12 @@ from bench.crash.model import WORKFLOW, Model, Version
 from bench.crash.world import Mail, World
 
 #: The email that goes with each end.
-_KINDS = {End.COMPLETED: "completed", End.KEPT: "kept", End.FAILED: "failed"}
+_KINDS = {
+    End.COMPLETED: "completed",
+    End.KEPT: "kept",
+    End.FAILED: "failed",
+    End.CANCELLED: "cancelled",
+}
 #: A result that saves less than a tenth is never published (workflows/compress.toml).
 _WORTH_HAVING = 0.9
 

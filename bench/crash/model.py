@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.crash.clips import Clip, End
@@ -72,17 +72,17 @@ class Model:
         self.binned.add(file_id)
         self._may_be_missed(self.current[file_id])
 
+    def cancelled(self, job_id: str) -> None:
+        """A person cancelled a job, and was told that it is."""
+        self._end_as(self.versions[job_id], frozenset({End.CANCELLED}))
+
     def _may_be_missed(self, version: Version) -> None:
         """Its job may have ended before, or fail because of it, or never have begun."""
-        ends = version.ends | {End.FAILED, End.NO_JOB}
-        changed = Version(
-            file_id=version.file_id,
-            job_id=version.job_id,
-            clip=version.clip,
-            sha256=version.sha256,
-            size_bytes=version.size_bytes,
-            ends=ends,
-        )
+        if version.ends != {End.CANCELLED}:
+            self._end_as(version, version.ends | {End.FAILED, End.NO_JOB})
+
+    def _end_as(self, version: Version, ends: frozenset[End]) -> None:
+        changed = replace(version, ends=ends)
         self.versions[version.job_id] = changed
         if self.current.get(version.file_id) == version:
             self.current[version.file_id] = changed

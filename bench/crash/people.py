@@ -1,4 +1,4 @@
-"""People at work in Drive, through Google's own client: each act is done once, come what may.
+"""People at work, in Drive by Google's own client: each act is done once, come what may.
 
 The stack may die under any call. An act whose answer did not arrive is done again after the
 restart, in a way that Drive documents as safe: uploads carry an id made beforehand
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from bench.crash.model import Model
 from bench.crash.plan import Act
 from bench.crash.stack import Ready, gone
 
+#: A fault or two may strike an answer; a person asks again.
+CANCEL_TRIES, CANCEL_PAUSE_S = 20, 0.5
 _MEDIA_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".txt": "text/plain"}
 
 
@@ -63,6 +66,8 @@ class People:
                 file_id = self.file_ids[act.file]
                 files.update(fileId=file_id, body={"name": act.name}).execute()
                 self._model.renamed(file_id, act.name)
+            case "cancel":
+                self._cancel(ready, self._model.current[self.file_ids[act.file]].job_id)
             case "bin":
                 file_id = self.file_ids[act.file]
                 files.update(fileId=file_id, body={"trashed": True}).execute()
@@ -83,6 +88,17 @@ class People:
         except HttpError as error:
             if error.status_code != 409:  # an earlier upload of ours arrived after all
                 raise
+
+    def _cancel(self, ready: Ready, job_id: str) -> None:
+        """Ask until there is an answer: done, or too early (404), or too late (409)."""
+        for _ in range(CANCEL_TRIES):
+            status = ready.signed_post(f"/api/jobs/{job_id}/cancel")
+            if status == 200:
+                self._model.cancelled(job_id)
+            if status in (200, 404, 409):
+                return
+            time.sleep(CANCEL_PAUSE_S)
+        raise RuntimeError(f"Nobody says whether job {job_id} is cancelled: {status}.")
 
     def _upload(self, path: Path) -> Any:
         from googleapiclient.http import MediaFileUpload

@@ -22,10 +22,11 @@ from slimreel.local.faults import Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """What a person does in Drive.
+    """What a person does.
 
     Attributes:
-        verb: "drop", "replace" (new content under the same id), "rename" or "bin".
+        verb: "drop", "replace" (new content under the same id), "rename", "bin", or "cancel",
+            which is asked of Slimreel itself, about the job of what is in the file.
         file: the number of the file it is done to: drops are numbered from 1.
         name: of a dropped or renamed file; several files may share one.
         clip: the content of a drop or replacement.
@@ -159,6 +160,8 @@ class _People:
             if self._dice.random() < 0.04 and (old := self._any()):
                 self._binned.add(old.file)
                 yield Act(verb="bin", file=old.file)
+            if self._dice.random() < 0.08 and (old := self._any()):
+                yield Act(verb="cancel", file=old.file)
 
     def _kind(self) -> str:
         names = [*KINDS]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.crash.boundary import Boundary
+from bench.crash.clips import End
 from bench.crash.invariant import Deaths, Findings, check
 from bench.crash.model import Model
 from bench.crash.people import People
@@ -166,10 +167,23 @@ class Run:
 
     def _moved_at_last(self, world: World) -> list[str]:
         """Wait until nothing moves; what should move still and does not."""
-        unrest, since = world.unrest(), time.monotonic()
+        unrest, since = self._unrest(world), time.monotonic()
         while time.monotonic() - since < (self._stuck_s if unrest else QUIET_S):
             time.sleep(0.5)
-            now = world.unrest()
+            now = self._unrest(world)
             if now != unrest:
                 unrest, since = now, time.monotonic()
         return unrest
+
+    def _unrest(self, world: World) -> list[str]:
+        """What is under way, and what should be and is not seen yet."""
+        begun = {job["pk"].removeprefix("job#") for job in world.jobs()}
+        waiting = (one for one in self._model.versions.values() if End.NO_JOB not in one.ends)
+        return [
+            *world.unrest(),
+            *(
+                f"{one.clip.kind} {one.job_id} has no job"
+                for one in waiting
+                if one.job_id not in begun
+            ),
+        ]

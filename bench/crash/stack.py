@@ -22,6 +22,8 @@ from typing import Any
 import boto3
 import psutil
 import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
@@ -76,6 +78,17 @@ class Ready:
             endpoint_url=self.endpoint_url,
             config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2}),
         )
+
+    def signed_post(self, path: str) -> int:
+        """POST nothing to the API as an AWS identity would; the answer's status."""
+        request = AWSRequest(method="POST", url=self.endpoint_url + path, data=b"{}")
+        request.headers["Content-Type"] = "application/json"
+        credentials = self._session.get_credentials()
+        SigV4Auth(credentials, "execute-api", str(self.told["region"])).add_auth(request)
+        answer = requests.post(
+            str(request.url), data=request.body, headers=dict(request.headers), timeout=60
+        )
+        return int(answer.status_code)
 
     @cached_property
     def _session(self) -> Any:

@@ -39,7 +39,7 @@ class Mail:
     """An email as it lies in the mailbox.
 
     Attributes:
-        kind: by its subject: "completed", "kept" or "failed".
+        kind: by its subject: "completed", "kept", "failed" or "cancelled".
         at: when it was delivered, seconds since 1970.
     """
 
@@ -223,6 +223,8 @@ def _kind(subject: str) -> str:
         return "failed"
     if subject.startswith("Original kept: "):
         return "kept"
+    if subject.startswith("Cancelled: "):
+        return "cancelled"
     return "completed" if re.match(r"[0-9.,<]+ ?% smaller: ", subject) else f"? {subject}"
 
 
