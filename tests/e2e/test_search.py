@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
+from chalicelib.adapters.messages import Queues
+from chalicelib.config import settings
 from chalicelib.domain.job import Job, Status
-from tests.clips import ffmpeg, ssim_mean
+from chalicelib.services import Services
+from chalicelib.steps.submit import submit
+from tests.clips import camera_clip, ffmpeg, ssim_mean
 from tests.e2e.conftest import Studio
 
 #: Short of twice what is sampled, and as small as can be: encoding is most of a test's time.
-SECONDS = 22
+SECONDS = 21
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +26,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("films") / "Szene 9.mp4"
     third = SECONDS / 3
     parts = (
-        f"smptebars=s=256x144:r=10:d={third}",
-        f"testsrc2=s=256x144:r=10:d={third}",
-        f"testsrc2=s=256x144:r=10:d={third},noise=alls=3:allf=t",
+        f"smptebars=s=256x144:r=6:d={third}",
+        f"testsrc2=s=256x144:r=6:d={third}",
+        f"testsrc2=s=256x144:r=6:d={third},noise=alls=3:allf=t",
     )
     graph = ";".join(f"{part}[p{n}]" for n, part in enumerate(parts))
     ffmpeg(
@@ -101,3 +106,40 @@ def test_what_samples_show_not_to_pay_is_left_alone(
     assert job.reason is not None and job.reason.startswith("Samples show that compressing")
     assert len(encodes(studio, job)) == 1
     assert studio.published(job).read_bytes() == lean.read_bytes()
+
+
+@pytest.mark.parametrize(("preset", "tag"), [("balanced-hevc", "hvc1"), ("balanced-av1", "av01")])
+def test_a_preset_may_ask_for_another_codec(
+    studio: Studio, tmp_path: Path, preset: str, tag: str
+) -> None:
+    """A clip too short to be searched, from a folder nobody watches, submitted by a person."""
+    tags = ("-metadata", "creation_time=2026-05-04T09:30:00Z")
+    clip = camera_clip(tmp_path / f"{tag}.mov", size="320x180", duration_s=1.0, extra=tags)
+    drive = studio.deployment.cloud.drive
+    file_id = drive.add_file(drive.add_folder(f"for {preset}"), clip.name, clip)
+    services = a_persons_services(studio)
+    job = studio.finished(submit(services, file_id, by="Anna", preset=preset)[0].job_id)
+    assert job.status is Status.COMPLETED, job.reason
+    result = studio.published(job)
+    with av.open(str(result)) as film:
+        assert film.streams.video[0].codec_context.codec_tag == tag
+        assert film.metadata["creation_time"].startswith("2026-05-04T09:30:00")
+    assert ssim_mean(result, clip) >= 0.95
+    assert job.plan is not None and job.plan.cost is not None
+    assert job.plan.cost.tier == "professional"
+
+
+def a_persons_services(studio: Studio) -> Services:
+    """What the API's function reaches to submit a file."""
+    deployment = studio.deployment
+    services = Services(settings({}))
+    services.records, services.flows = deployment.records, deployment.flows
+    services.drive = deployment.drive
+    services.queues = Queues(
+        deployment.cloud.client("sqs"),
+        drive_queue_url="",
+        rows_queue_url=deployment.stack.resources["RowsQueue"],
+        drive_dead_letters_url="",
+        rows_dead_letters_url="",
+    )
+    return services

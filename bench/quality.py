@@ -1,0 +1,281 @@
+"""What aiming at a quality is worth: our search beside what people use now, at one score.
+
+    python -m bench.quality [--clips FOLDER] [--seconds 30] [--metric SSIM] [--target 0.95]
+                            [--out docs/quality.md]
+
+For every clip: the search's choice; the lowest level by binary search with full encodes; the lowest
+level that is good enough for every clip; HandBrake's presets at an equal score. All without sound.
+Encodes are the MediaConvert stand-in's, scores a plain ffmpeg's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import command
+from bench.machine import load, machine, today
+from bench.rating import clips, handbrake, plot
+from bench.rating.encodes import NO_CAP_BPS, Dial, Encoded, timed
+from chalicelib.domain import dial, search
+from chalicelib.domain.errors import Rejected
+from chalicelib.domain.plan import Plan, Route, length_s
+from chalicelib.domain.search import Search, Target
+from slimreel import offline
+
+#: How far from the target counts as met.
+NEAR = {"SSIM": 0.005, "VMAF": 1.0}
+TARGETS = {"SSIM": 0.95, "VMAF": 93.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One clip's figures.
+
+    Attributes:
+        search: what the samples came to, and the level chosen.
+        first, final: the encode at that level; and at the corrected one where the first missed.
+        best: the lowest level that reaches the target; None where none does.
+        exact_bytes: what a dial without steps would need, interpolated.
+        search_cpu_s: of all samples.
+    """
+
+    name: str
+    duration_s: float
+    search: Search
+    first: Encoded
+    final: Encoded
+    best: Encoded | None
+    exact_bytes: float | None
+    search_cpu_s: float
+    picked: dict[str, handbrake.Picked]
+
+
+def measure(clip: Path, folder: Path, target: Target) -> tuple[Row, Dial]:
+    """Raises: Rejected, EncodeFailed: it is no film the encoder reads."""
+    facts = offline.facts_of(clip)
+    duration_s, video = length_s(facts), facts.video
+    if duration_s is None or video is None:
+        raise Rejected("It has no picture, or no length.")
+    plan = Plan(
+        route=Route.SEARCH,
+        preset="bench",
+        reasons=("Measured.",),
+        qvbr_level=8,
+        max_bitrate_bps=NO_CAP_BPS,
+        tuning="SINGLE_PASS_HQ",
+        width=video.display_width // 2 * 2,
+        height=video.display_height // 2 * 2,
+        scaled=bool(video.display_width % 2 or video.display_height % 2),
+        search=search.sampling(target, duration_s, facts.activity),
+    )
+    points, search_cpu_s = timed(lambda: offline.encode_samples(clip, plan, facts, folder))
+    assert plan.search is not None
+    found = _chosen(plan.search, points, target, duration_s)
+    tried = Dial(clip=clip, facts=facts, plan=plan, folder=folder, metric=target.metric)
+    assert found.level is not None
+    first = tried.at(found.level)
+    final = _corrected(tried, found, first, target)
+    best = tried.lowest(target.mean)
+    picked = {}
+    if handbrake.is_there():
+        for name in handbrake.PRESETS:
+            picked[name] = handbrake.pick(
+                name, clip, folder, metric=target.metric, target=target.mean
+            )
+    row = Row(
+        name=clip.name,
+        duration_s=duration_s,
+        search=found,
+        first=first,
+        final=final,
+        best=best,
+        exact_bytes=tried.bytes_at(target.mean),
+        search_cpu_s=search_cpu_s,
+        picked=picked,
+    )
+    return row, tried
+
+
+def _chosen(
+    searched: Search, points: Sequence[search.Point], target: Target, duration_s: float
+) -> Search:
+    full = replace(searched, points=tuple(points))
+    found = search.chosen(full, target, duration_s=duration_s, other_bytes=0)
+    return found or search.at_level(full, dial.HIGHEST, duration_s=duration_s, other_bytes=0)
+
+
+def _corrected(tried: Dial, found: Search, first: Encoded, target: Target) -> Encoded:
+    """As the pipeline does where the measured score misses the target."""
+    reached = first.score.by(target.metric)
+    if reached >= target.mean:
+        return first
+    moved = search.curves(target.metric, found.points).shifted(first.level, reached, None)
+    level = moved.lowest(target, above=first.level) or dial.HIGHEST
+    return tried.at(level)
+
+
+# The report
+
+
+def report(rows: list[Row], dials: list[Dial], target: Target, seconds: float) -> str:
+    """The page, in Markdown."""
+    reachable = [(row, one) for row, one in zip(rows, dials, strict=True) if row.best]
+    fixed = max(row.best.level for row, _ in reachable if row.best)
+    fixed_bytes = {row.name: one.at(fixed).size_bytes for row, one in reachable}
+    judged = [row for row, _ in reachable]
+    lines = [
+        f"{target.metric} ≥ {target.mean:g}, first {seconds:g} s of {len(rows)} clips, "
+        f"{today()}, {machine()}.",
+        f"Load while it ran: {load()}. {handbrake.version() if handbrake.is_there() else ''}",
+        "",
+        command.table(_HEAD, [_cells(row, target, fixed_bytes.get(row.name)) for row in rows]),
+        "",
+        *_aims(judged, target, fixed, fixed_bytes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = (
+    "clip", "s", "level", "predicted", "achieved", "error", "encodes", "kB", "predicted kB",
+    "vs. best on dial",
+    "vs. no steps", "one fixed level", "Fast 1080p30", "= score", "HQ 1080p30", "= score",
+    "search work", "search CPU",
+)  # fmt: skip
+
+
+def _cells(row: Row, target: Target, fixed_bytes: int | None) -> tuple[str, ...]:
+    metric = target.metric
+    achieved = row.final.score.by(metric)
+    digits = 4 if metric == "SSIM" else 2
+    own = row.final.size_bytes
+    cells = [
+        row.name,
+        f"{row.duration_s:.0f}",
+        dial.label(row.final.level),
+        f"{row.search.predicted_mean or 0:.{digits}f}",
+        f"{achieved:.{digits}f}",
+        f"{achieved - target.mean:+.{digits}f}",
+        "1" if row.final is row.first else "2",
+        f"{own / 1000:.0f}",
+        _kb(row.search.predicted_bytes),
+        _more(own, row.best.size_bytes if row.best else None),
+        _more(own, row.exact_bytes),
+        _kb(fixed_bytes),
+    ]
+    for name in handbrake.PRESETS:
+        picked = row.picked.get(name)
+        cells += [_kb(picked.size_bytes if picked else None)]
+        cells += [_kb(picked.equal_bytes if picked else None)]
+    cells += [f"{100 * row.search.work_share:.0f} %"]
+    cells += [f"{100 * row.search_cpu_s / row.first.cpu_s:.0f} %"]
+    return tuple(cells)
+
+
+def _more(own: float, other: float | None) -> str:
+    return "–" if other is None else f"{100 * (own / other - 1):+.0f} %"
+
+
+def _kb(size_bytes: float | None) -> str:
+    return "–" if size_bytes is None else f"{size_bytes / 1000:.0f}"
+
+
+def _aims(rows: list[Row], target: Target, fixed: float, fixed_bytes: dict[str, int]) -> list[str]:
+    own = sum(row.final.size_bytes for row in rows)
+    best = sum(row.best.size_bytes for row in rows if row.best)
+    all_fixed = sum(fixed_bytes.values())
+    near = [row for row in rows if _is_met(row, target)]
+    above = sum(row.final.score.by(target.metric) >= target.mean for row in rows)
+    again = sum(row.final is not row.first for row in rows)
+    lines = [
+        f"- within ±{NEAR[target.metric]:g} of the target, or at the dial's lowest level: "
+        f"{len(near)} of {len(rows)} clips; not below it: {above}; "
+        f"encoded a second time: {again}",
+        f"- bytes in all: {own / 1000:.0f} kB; {_more(own, best)} against the lowest level that is "
+        f"good enough for each; {_more(own, all_fixed)} against level {dial.label(fixed)} for all",
+    ]
+    for name in handbrake.PRESETS:
+        pairs = [(row.final.size_bytes, row.picked[name]) for row in rows if name in row.picked]
+        equal = [(size, pick.equal_bytes) for size, pick in pairs if pick.equal_bytes]
+        if pairs and equal:
+            as_is = _more(sum(s for s, _ in pairs), sum(p.size_bytes for _, p in pairs))
+            same = _more(sum(s for s, _ in equal), sum(b for _, b in equal))
+            lines.append(
+                f"- against HandBrake's {name}: {as_is} as it is, {same} at an equal score "
+                f"({len(equal)} clips)"
+            )
+    spent = sum(row.search_cpu_s for row in rows) / sum(row.first.cpu_s for row in rows)
+    lines.append(f"- search, processor time over that of one full encode: {100 * spent:.0f} %")
+    return lines
+
+
+def _is_met(row: Row, target: Target) -> bool:
+    off = row.final.score.by(target.metric) - target.mean
+    at_the_end = off > 0 and row.final.level == dial.LOWEST
+    return abs(off) <= NEAR[target.metric] or at_the_end
+
+
+def diagram(row: Row, tried: Dial, target: Target) -> plot.Diagram:
+    def kbps(size_bytes: float) -> float:
+        return size_bytes * 8 / row.duration_s / 1000
+
+    full = [(kbps(e.size_bytes), e.score.by(target.metric)) for e in tried.made.values()]
+    curves = search.curves(target.metric, row.search.points)
+    levels = [level for level in dial.LEVELS if level in tried.made]
+    promised = [(curves.bps_at(level) / 1000, curves.mean_at(level)) for level in levels]
+    named = {"chosen": (kbps(row.final.size_bytes), row.final.score.by(target.metric))}
+    for name, label in zip(handbrake.PRESETS, ("HandBrake Fast", "HandBrake HQ"), strict=True):
+        if name in row.picked:
+            pick = row.picked[name]
+            named[label] = (kbps(pick.size_bytes), pick.score.by(target.metric))
+    return plot.Diagram(
+        title=row.name, target=target.mean, full=full, predicted=promised, named=named
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--clips", type=Path, required=True, help="a folder of films")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each film (%(default)s)")
+    parser.add_argument("--metric", choices=sorted(TARGETS), default="SSIM")
+    parser.add_argument("--target", type=float, help="mean score (SSIM 0.95, VMAF 93)")
+    parser.add_argument("--only", default="", help="film names that contain this")
+    parser.add_argument("--out", type=Path, help="write the table here, and the plot beside it")
+    args = parser.parse_args(argv)
+    target = Target(metric=args.metric, mean=args.target or TARGETS[args.metric])
+    rows: list[Row] = []
+    dials: list[Dial] = []
+    with tempfile.TemporaryDirectory() as place:
+        films = Path(place) / "films"
+        films.mkdir()
+        for clip in clips.cut(args.clips, films, seconds=args.seconds):
+            if args.only not in clip.name:
+                continue
+            folder = Path(place) / clip.stem
+            folder.mkdir()
+            try:
+                row, tried = measure(clip, folder, target)
+            except (Rejected, offline.EncodeFailed) as problem:
+                print(f"{clip.name}: left out: {problem}", file=sys.stderr)
+                continue
+            rows.append(row)
+            dials.append(tried)
+            print(command.table(_HEAD, [_cells(row, target, None)]), flush=True)
+        if not rows:
+            print("No film could be measured.", file=sys.stderr)
+            return 2
+        page = report(rows, dials, target, args.seconds)
+    print(f"\n{page}")
+    if args.out:
+        args.out.write_text(page)
+        drawn = [diagram(*pair, target) for pair in zip(rows, dials, strict=True)]
+        args.out.with_suffix(".svg").write_text(plot.svg(drawn, target.metric))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(lambda argv: main(argv)))

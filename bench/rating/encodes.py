@@ -1,0 +1,113 @@
+"""Encodes of one clip on QVBR's dial by MediaConvert's stand-in, each made and scored once."""
+
+from __future__ import annotations
+
+import math
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+from bench.rating.score import Score, score, video_bytes
+from chalicelib.domain import dial
+from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.media import MediaFacts
+from chalicelib.domain.plan import Plan
+from chalicelib.domain.search import to_db
+from slimreel import offline
+
+T = TypeVar("T")
+#: So high that it never binds: the level alone decides.
+NO_CAP_BPS = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """One encode of the whole clip. `cpu_s` is processor time of the encode and its metrics."""
+
+    level: float
+    size_bytes: int
+    score: Score
+    cpu_s: float
+
+
+@dataclass(slots=True)
+class Dial:
+    """All of a clip's encodes so far, by level."""
+
+    clip: Path
+    facts: MediaFacts
+    plan: Plan
+    folder: Path
+    metric: str
+    made: dict[float, Encoded] = field(default_factory=dict)
+
+    def at(self, level: float) -> Encoded:
+        """The clip at one level, without its sound."""
+        if level not in self.made:
+            self.made[level] = self._encode(level)
+        return self.made[level]
+
+    def lowest(self, target: float) -> Encoded | None:
+        """By binary search with full encodes: the lowest level that reaches the target; None when
+        the highest does not."""
+        low, high = 0, len(dial.LEVELS) - 1
+        if self.at(dial.LEVELS[high]).score.by(self.metric) < target:
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            if self.at(dial.LEVELS[middle]).score.by(self.metric) >= target:
+                high = middle
+            else:
+                low = middle + 1
+        return self.at(dial.LEVELS[low])
+
+    def bytes_at(self, target: float) -> float | None:
+        """What a dial without steps would need, between the two encodes around the target."""
+        return interpolated(
+            [(one.score.by(self.metric), one.size_bytes) for one in self.made.values()],
+            target,
+            self.metric,
+        )
+
+    def _encode(self, level: float) -> Encoded:
+        plan = replace(self.plan, qvbr_level=level, max_bitrate_bps=NO_CAP_BPS, audio=())
+        name = f"full-{round(100 * level)}"
+        settings = job_settings(
+            plan,
+            source_url="s3://files/source",
+            destination_url=f"s3://files/{name}",
+            metrics=(self.metric,),
+        )
+        _, cpu_s = timed(lambda: offline.encode(self.clip, settings, self.folder))
+        film = self.folder / f"{name}.mp4"
+        encoded = Encoded(
+            level=level,
+            size_bytes=video_bytes(film),
+            score=score(film, self.clip),
+            cpu_s=cpu_s,
+        )
+        film.unlink()
+        return encoded
+
+
+def interpolated(points: list[tuple[float, float]], target: float, metric: str) -> float | None:
+    """Bytes at a score, straight in log2 of bytes over decibels; None outside the points."""
+    known = sorted((to_db(value, metric), math.log2(size)) for value, size in points)
+    wanted = to_db(target, metric)
+    for (left, less), (right, more) in pairwise(known):
+        if left <= wanted <= right:
+            share = (wanted - left) / (right - left) if right > left else 0.0
+            return float(2 ** (less + share * (more - less)))
+    return None
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """The answer, and the processor time of all child processes meanwhile."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    return answer, spent
