@@ -93,3 +93,32 @@ def test_event_is_json() -> None:
     clock = Clockwork(One(), lambda rule, event: seen.append(event))  # type: ignore[arg-type]
     clock.fire("nightly")
     assert json.loads(json.dumps(seen[0]))["resources"] == ["arn:nightly"]
+
+
+def test_a_quicker_clock_brings_rates_forward_and_leaves_times_of_day_alone() -> None:
+    now = [datetime(2026, 1, 1, 9, 0, 0, tzinfo=UTC)]
+    rules, fired = FakeRules(), []
+    clock = Clockwork(
+        rules,  # type: ignore[arg-type]
+        lambda rule, event: fired.append((rule.name, event["time"])),
+        now=lambda: now[0],
+        speed=60,
+    )
+    clock.start()
+    try:
+        rules.rules = [
+            made("each minute", "rate(1 minute)"),
+            made("each hour", "rate(1 hour)"),
+            made("at ten", "cron(0 10 * * ? *)"),
+        ]
+        clock.rules_changed()
+        time.sleep(0.05)
+        now[0] += timedelta(seconds=1)
+        clock.rules_changed()
+        until(lambda: fired == [("each minute", "2026-01-01T09:00:01Z")])
+        now[0] += timedelta(seconds=59)
+        clock.rules_changed()
+        until(lambda: len(fired) == 3)
+        assert ("each hour", "2026-01-01T09:01:00Z") in fired
+    finally:
+        clock.close()
