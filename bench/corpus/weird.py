@@ -133,6 +133,10 @@ def _tracks() -> Iterator[Film]:
     yield Film(name="pictures, sound, chapters, a cover.mp4", make=_dressed, ends=PUBLISHED)
     yield Film(name="names that attack.mp4", make=_named, ends=PUBLISHED)
     yield Film(name="an attached program.mkv", make=_attached, ends=ANY)
+    for number, language in enumerate(
+        ("zz'<b>", "q", "en-US-x-" + "a" * 200, "=1+1\n", "ZZZ", "mul")
+    ):
+        yield Film(name=f"a language nobody speaks, {number}.mkv", make=_speaking(language))
 
 
 def _many_pictures(shop: Workshop) -> bytes:
@@ -168,6 +172,14 @@ def _named(shop: Workshop) -> bytes:
         *("-c", "copy", "-metadata", f"title={said}", "-metadata", f"comment={said * 50}"),
         *("-metadata:s:a:0", f"handler_name={said}", "-metadata:s:a:0", "language=eng"),
     )
+
+
+def _speaking(language: str) -> Callable[[Workshop], bytes]:
+    def make(shop: Workshop) -> bytes:
+        told = ("-metadata:s:a:0", f"language={language}", "-metadata:s:a:0", f"title={language}")
+        return shop.remade("speaking.mkv", "film.mkv", "-c", "copy", *told)
+
+    return make
 
 
 def _attached(shop: Workshop) -> bytes:

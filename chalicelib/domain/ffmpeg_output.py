@@ -62,7 +62,7 @@ class Probe:
 #: makes a group of itself and the video).
 _GROUP, _ALONE, _GROUPED = "  Stream group #", "  ", "    "
 _STREAM = re.compile(
-    r" +Stream #\d+:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[\w-]+)\))?: "
+    r" +Stream #\d+:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>.*)\))?: "
     r"(?P<kind>Video|Audio): (?P<codec>\w+)(?P<rest>.*)"
 )
 _DURATION = re.compile(r"  Duration: (?:(\d+):(\d\d):(\d\d\.\d+)|N/A)")
@@ -108,7 +108,7 @@ def _seconds(found: re.Match[str]) -> float | None:
 
 
 def _track(stream: re.Match[str]) -> ProbedTrack:
-    language = stream["language"] if stream["language"] != "und" else None
+    language = _language(stream["language"])
     if stream["kind"] == "Audio":
         rate = _RATE.search(stream["rest"])
         return ProbedTrack(
@@ -130,6 +130,12 @@ def _track(stream: re.Match[str]) -> ProbedTrack:
         pixel_aspect=_pixel_aspect(stream["rest"]),
         transparent=_ALPHA_FORMATS.match(pixel_format) is not None,
     )
+
+
+def _language(told: str | None) -> str | None:
+    """A code, or a tag such as "pt-BR"; None for undetermined, and for whatever else a file says."""
+    known = told is not None and re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}", told)
+    return told if known and told != "und" else None
 
 
 def _pixel_aspect(rest: str) -> float:

@@ -337,4 +337,5 @@ def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
 
 def same_language(code: str | None) -> str | None:
     """One spelling for each language; None for undetermined."""
-    return None if code in (None, "und") else _SAME_LANGUAGE.get(code or "", code)
+    plain = (code or "und").lower()
+    return None if plain == "und" else _SAME_LANGUAGE.get(plain, plain)

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from chalicelib.adapters.ffmpeg import Ffmpeg
-from chalicelib.domain.measurement import StreamTimes, Window
+from chalicelib.domain.ffmpeg_output import parse_probe
+from chalicelib.domain.measurement import StreamTimes, Window, same_language
 from chalicelib.measuring.compare import comparison_arguments
 from chalicelib.measuring.look import Look
 from chalicelib.measuring.workbench import Clip, Workbench
@@ -37,3 +38,30 @@ def test_a_frame_may_claim_to_last_for_days(frame_s: float, start_s: float) -> N
     assert times and all(value > 0 for value in times)
     graph = arguments[arguments.index("-lavfi") + 1]
     assert float(graph.partition("trim=end=")[2].partition(",")[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("told", "language"),
+    [
+        ("eng", "eng"),
+        ("pt-BR", "pt-BR"),
+        ("und", None),
+        ("zz'<b>", None),
+        ("a): Video: h264", None),
+        ("x" * 300, None),
+        ("=1+1", None),
+        ("", None),
+    ],
+)
+def test_a_track_is_seen_whatever_language_it_says_it_speaks(
+    told: str, language: str | None
+) -> None:
+    line = f"  Stream #0:1({told}): Audio: aac (LC), 48000 Hz, stereo, fltp (default)"
+    [track] = parse_probe([line]).tracks
+    assert (track.kind, track.language, track.channels) == ("audio", language, 2)
+
+
+def test_a_language_is_the_same_in_capitals() -> None:
+    assert same_language("ZZZ") == same_language("zzz") == "zzz"
+    assert same_language("GER") == "deu"
+    assert same_language("UND") is None
