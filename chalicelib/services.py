@@ -38,9 +38,12 @@ class Services:
     def records(self) -> Records:
         import boto3
 
+        from chalicelib.adapters.aws_errors import refuse_half_answers
         from chalicelib.adapters.records import Records
 
-        return Records(boto3.resource("dynamodb").Table(self.settings.jobs_table))
+        database = boto3.resource("dynamodb", config=_config("dynamodb"))
+        refuse_half_answers(database.meta.client)
+        return Records(database.Table(self.settings.jobs_table))
 
     @cached_property
     def storage(self) -> Storage:
@@ -126,19 +129,27 @@ def services() -> Services:
 
 
 def _client(name: str) -> Any:
-    """A boto3 client that meets throttling with full jitter, many attempts and a cap.
+    import boto3
+
+    from chalicelib.adapters.aws_errors import refuse_half_answers
+
+    client = boto3.client(name, config=_config(name))
+    refuse_half_answers(client)
+    return client
+
+
+def _config(name: str) -> Any:
+    """How a client meets throttling: with full jitter, many attempts and a cap.
 
     Source: https://docs.aws.amazon.com/boto3/latest/guide/retries.html ("standard" mode waits a
     random share of an exponential delay of at most 20 s).
     """
-    import boto3
     from botocore.config import Config
 
-    config = Config(
+    return Config(
         retries={"mode": "standard", "max_attempts": 8},
         connect_timeout=5,
         read_timeout=60,
         # Presigned URLs of the older kind do not work in newer Regions.
         signature_version="s3v4" if name == "s3" else None,
     )
-    return boto3.client(name, config=config)

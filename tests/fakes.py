@@ -344,6 +344,21 @@ class Storage(Failing):
         self.sent.append(number)
         return _etag(body)
 
+    def copy_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        source_bucket: str,
+        source_key: str,
+        start: int,
+        end_inclusive: int,
+    ) -> str:
+        self._may_fail("copy_part")
+        body = self.read(source_bucket, source_key)[start : end_inclusive + 1]
+        return self.upload_part(bucket, key, upload_id, number, body)
+
     def parts(self, bucket: str, key: str, upload_id: str) -> dict[int, tuple[str, int]]:
         parts = self._upload(bucket, key, upload_id).parts
         return {number: (_etag(body), len(body)) for number, body in sorted(parts.items())}

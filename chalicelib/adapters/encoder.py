@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Outcome
@@ -26,6 +26,7 @@ class Encoder:
         self._client = client
         self._queue_arn = queue_arn
         self._role_arn = role_arn
+        client.meta.events.register_first("needs-retry.mediaconvert.CreateJob", _do_not_repeat)
 
     def probe(self, url: str) -> dict[str, Any]:
         """The first `ProbeResult` for an `s3://` URL.
@@ -51,7 +52,12 @@ class Encoder:
     def create_job(
         self, settings: Mapping[str, Any], *, job_id: str, attempt: int, workflow: str
     ) -> str:
-        """Submit a job and return its MediaConvert id."""
+        """Submit a job and return its MediaConvert id.
+
+        Raises:
+            botocore HTTPClientError: there was no answer, and there may be a job all the same:
+                `find_job` tells.
+        """
         try:
             answer = self._client.create_job(
                 Role=self._role_arn,
@@ -128,6 +134,17 @@ def outcome_of(job: Mapping[str, Any], attempt: int) -> Outcome | None:
         error_message=job.get("ErrorMessage"),
         duration_ms=details[0].get("DurationInMs") if details else None,
     )
+
+
+def _do_not_repeat(*, caught_exception: Exception | None, **_: Any) -> None:
+    """Have the client raise where an answer to CreateJob was lost.
+
+    It would send the call again after its time-out of a minute, when MediaConvert may have
+    forgotten the request token, and start and charge a second job.
+    Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html
+    """
+    if isinstance(caught_exception, HTTPClientError):
+        raise caught_exception
 
 
 def _translated(error: ClientError) -> Exception:

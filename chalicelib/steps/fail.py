@@ -12,6 +12,7 @@ from chalicelib.domain.failure import failure
 from chalicelib.domain.job import Job, Status
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.announce import close_well
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.settle import settle
 
@@ -25,9 +26,15 @@ def fail(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
 def close_failed(services: Services, job: Job, error: str, cause: str) -> None:
     """Mark the job failed, once, with a sentence for people and the details for the engineer.
 
+    A job whose result is published has done all that was asked of it, whatever became of its
+    flow afterwards, and ends well.
+
     Raises:
         JobClosed: it ended in another way meanwhile.
     """
+    if job.status.is_open and job.published_run == job.run:
+        settle(services, close_well(services, job))
+        return
     if job.status.is_open:
         reason, details = failure(error, cause)
         job = ledger.close(services, job, Status.FAILED, reason=reason, error=details)

@@ -102,6 +102,8 @@ class Front:
         )
         self.count(_FAULT_NAMES.get(service, service), call.operation)
         fault = self._faults.take(_FAULT_NAMES.get(service, service), call.operation)
+        if fault is not None and fault.cut_body_at_byte is not None:
+            return _cut(self._perform(call), fault.cut_body_at_byte)
         if fault is None or fault.status is None:
             return self._perform(call)
         if fault.after_effect:
@@ -111,6 +113,15 @@ class Front:
     def _perform(self, call: AwsCall) -> Response:
         handler = self._intercepted.get((call.service, call.operation), self._moto.call)
         return handler(call)
+
+
+def _cut(response: Response, at_byte: int) -> Response:
+    """The answer with its full Content-Length, but fewer bytes before the connection closes."""
+    whole = response.get_data()
+    cut = Response(iter([whole[:at_byte]]), response.status, response.headers)
+    cut.headers["Content-Length"] = str(len(whole))
+    cut.headers["Connection"] = "close"
+    return cut
 
 
 def signing_service(request: Request) -> str | None:

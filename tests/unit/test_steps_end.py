@@ -235,6 +235,17 @@ def test_failing_again_changes_nothing(world: World) -> None:
     assert kinds(world) == ["failed"]
 
 
+@pytest.mark.parametrize(("verdict", "kind"), [(ACCEPTED, "completed"), (KEPT, "kept")])
+def test_what_is_published_has_not_failed(world: World, verdict: Verdict, kind: str) -> None:
+    """Whatever became of its flow afterwards, it has done all that was asked of it."""
+    facts = {"published_run": 1, "published_key": KEY, "published_size_bytes": 7}
+    fail(world.services, judged(world, verdict, **facts), call(error=caught("ClientError", "no")))
+    job = world.job(JOB_ID)
+    assert (job.reason, job.error) == (verdict.reason, None)
+    assert kinds(world) == [kind]
+    assert list(world.records.open_jobs()) == []
+
+
 @pytest.mark.parametrize("state", [{}, {"error": None}, {"error": {}}, {"error": {"Error": "X"}}])
 def test_a_failure_without_words_is_a_failure(world: World, state: dict[str, Any]) -> None:
     fail(world.services, judged(world), call(**state))
