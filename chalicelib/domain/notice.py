@@ -47,6 +47,31 @@ def notice(job: Job, *, link: str, prices: Prices) -> Notice | None:
     return Notice(kind=kind, workflow=job.workflow, subject=_subject(kind, job), body=body)
 
 
+def dropped_again_notice(job: Job) -> Notice:
+    """The email when somebody drops again what failed or was cancelled, and it is the same still.
+
+    Without it they would wait for something that does not come.
+    """
+    ended = "was cancelled" if job.status is Status.CANCELLED else "failed"
+    body = [
+        f"{_name(job)} was dropped again, and it is the very same content that {ended} before.",
+        "",
+        "It is not tried again by itself.",
+        _why(job),
+        "",
+        "What to do next: change the file and drop it anew; it is picked up by itself. Or have "
+        f"this very content tried again: slimreel retry {job.job_id}",
+        "",
+        *_footer(job),
+    ]
+    return Notice(
+        kind=KINDS[job.status],
+        workflow=job.workflow,
+        subject=_headed("Dropped again", job),
+        body="\n".join(body),
+    )
+
+
 def plain_ascii(text: str, limit: int) -> str:
     """Printable ASCII on one line, shortened with an ellipsis of dots.
 
@@ -67,6 +92,10 @@ def _subject(kind: str, job: Job) -> str:
         "failed": "Failed",
         "cancelled": "Cancelled",
     }[kind]
+    return _headed(lead, job)
+
+
+def _headed(lead: str, job: Job) -> str:
     start = f"{lead}: "
     name = plain_ascii(job.file_name, SUBJECT_LIMIT - len(start))
     # Of a name in another script, only its extension and the odd bracket may be left.

@@ -29,6 +29,7 @@ from chalicelib.domain.text import iso
 from chalicelib.domain.workflow import Workflow
 from chalicelib.services import Services
 from chalicelib.steps.aside import give_up, set_aside
+from chalicelib.steps.dropped_again import dropped, gone
 from chalicelib.steps.ledger import tell_row_writer
 
 log = logging.getLogger(__name__)
@@ -213,8 +214,10 @@ def _start_jobs_of(services: Services, file: DriveFile) -> None:
         if workflow.drive_folder:
             found = candidate(file, workflow.drive_folder)
             if isinstance(found, Candidate):
-                start_job(services, workflow, found)
-            elif workflow.drive_folder in file.parents:
+                dropped(services, start_job(services, workflow, found), file)
+                continue
+            gone(services, workflow, file)
+            if workflow.drive_folder in file.parents:
                 log.info("Drive file %s ignored: %s", found.file_id, found.reason)
 
 
@@ -270,6 +273,7 @@ def new_job(workflow_name: str, folder_id: str, found: Candidate, now: datetime)
         uploader=file.uploader,
         source_url=file.web_view_url,
         uploaded_at=iso(file.created_at) if file.created_at else None,
+        revision_id=file.head_revision_id,
         created_at=at,
         updated_at=at,
         row_version=1,
