@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -87,7 +88,12 @@ def _run(seed: int, options: argparse.Namespace, shelf: Path) -> Outcome:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)  # or a stack would outlive us
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -4,8 +4,7 @@
 
 Each guard is tried twice: with the line, and in a copy of the project without it. The run with it
 must hold the invariant, the run without it must break the rule named here. What is guarded twice
-(an execution that did not start is started by the next sync and by reconcile; a lost COMPLETE event
-is asked for by reconcile and by the next try of Encode) cannot be shown this way and is not listed.
+cannot be shown this way and is not listed; docs/crash-matrix.md names it.
 """
 
 from __future__ import annotations
@@ -143,19 +142,6 @@ GUARDS = (
         ),
         lives=(_life(_drop("starved"), kill=_kill("dynamodb", "PutItem", When.BEFORE)), _PEACE),
         breaks=("end", "stuck"),
-    ),
-    Guard(
-        name="find-before-create",
-        what="Encode looks for the encode of an earlier try before it creates one.",
-        without=(
-            Edit(
-                path="chalicelib/steps/encode.py",
-                old="    known = job.encoder_job_id or _found(services.encoder, services, job)\n",
-                new="    known = job.encoder_job_id\n",
-            ),
-        ),
-        lives=(_life(_drop("film"), kill=_kill("mediaconvert", "CreateJob", When.AFTER)), _PEACE),
-        breaks=("encode",),
     ),
     Guard(
         name="late-event",

@@ -60,12 +60,6 @@ SECONDS = (
         new="VisibilityTimeout: 15",
         count=None,
     ),
-    # How long MediaConvert knows a request token again.
-    Edit(
-        path="slimreel/local/mediaconvert/service.py",
-        old="_TOKEN_S = 60.0\n",
-        new="_TOKEN_S = 1.0\n",
-    ),
     Edit(path="chalicelib/steps/reconcile.py", old="OUTLIVED_S = 960\n", new="OUTLIVED_S = 25\n"),
     Edit(
         path="chalicelib/steps/rows.py",
