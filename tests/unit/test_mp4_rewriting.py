@@ -3,6 +3,8 @@
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.domain.mp4 import MovieMetadata, Mp4Error, read_metadata, rewrite_head
 from chalicelib.domain.mp4.metadata import Entry, TrackMetadata
@@ -178,6 +180,59 @@ def test_short_offsets_stay_short_where_they_fit():
     sparse = Sparse(Track(), [10_000, 2**31], 2**32)
     kind, _ = offsets_of(rewrite_head(sparse.read, sparse.size_bytes, EVERYTHING).body)
     assert kind == b"stco"
+
+
+@st.composite
+def places_around_4_gib(draw):
+    """Chunks of a track; many of them stand where a little growth takes them past 4 GiB."""
+    brink = st.integers(2**32 - 2_000, 2**32 - 1)
+    return draw(st.lists(brink | st.integers(10_000, 2**32 - 1), min_size=1, max_size=60))
+
+
+@given(
+    tracks=st.lists(places_around_4_gib(), min_size=1, max_size=3),
+    title=st.integers(0, 3_000),
+)
+def test_wherever_the_chunks_stand_each_offset_moves_by_what_the_index_grew(tracks, title):
+    """Widening one table moves the chunks of all; none may wrap around or be left behind."""
+    parts = []
+    for places in tracks:
+        track = Track()
+        track.places = places
+        parts.append(track.dump())
+    moov = box(b"moov", box(b"mvhd", bytes(100)), *parts)
+    size = 2**33
+    head = FTYP + moov + struct.pack(">I4sQ", 1, b"mdat", size - len(FTYP + moov))
+    entry = Entry(store="udta", key=b"\xa9nam", value=bytes(title))
+    metadata = MovieMetadata(entries=(entry,) if title else ())
+
+    def read(start: int, length: int) -> bytes:
+        return head[start : start + length].ljust(length, b"\0")
+
+    rewrite = rewrite_head(read, size, metadata)
+    growth = len(rewrite.body) - (rewrite.end - rewrite.start)
+    tables = tables_of(rewrite.body)
+    behind = rewrite.end
+    assert len(tables) == len(tracks)
+    for (kind, moved), places in zip(tables, tracks, strict=True):
+        assert moved == [place + growth if place >= behind else place for place in places]
+        if kind == b"stco":
+            assert max(moved) < 2**32
+        else:
+            assert max(places) + title + 4 * sum(map(len, tracks)) + 100 >= 2**32
+
+
+def tables_of(body: bytes) -> list[tuple[bytes, list[int]]]:
+    """Kind and offsets of every table, in order."""
+    found, start = [], 0
+    while places := [at for kind in (b"stco", b"co64") if (at := body.find(kind, start)) >= 0]:
+        at = min(places)
+        kind = body[at : at + 4]
+        (count,) = struct.unpack_from(">I", body, at + 8)
+        form = "I" if kind == b"stco" else "Q"
+        found.append((kind, list(struct.unpack_from(f">{count}{form}", body, at + 12))))
+        start = at + 12 + count * struct.calcsize(form)
+    return found
 
 
 def test_bytes_behind_a_table_of_offsets_stay():
