@@ -31,7 +31,9 @@ from slimreel.local.cloud import Cloud
 from slimreel.local.deployment import Deployment, deploy
 
 AIM_PER_S = 6.0
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 15.0
+#: A burst keeps all functions busy at once, and none should have to make room for another.
+ENVIRONMENTS = 20
 #: Google does not say how many notifications it has under way at a time.
 AT_A_TIME = 4
 
@@ -78,7 +80,11 @@ def burst(folder: Path, *, files: int, notifications: int, seed: int) -> Burst:
     content = clip.read_bytes()
     peaks = Peaks()
     with Cloud(
-        folder / "cloud", command.PROJECT_DIR, encoder="stub", encoder_concurrency=2
+        folder / "cloud",
+        command.PROJECT_DIR,
+        encoder="stub",
+        encoder_concurrency=2,
+        environments=ENVIRONMENTS,
     ) as cloud:
         deployment = deploy(cloud, command.PROJECT_DIR)
         with closing(deployment):

@@ -77,6 +77,7 @@ class Cloud:
         drive_root: Path | None = None,
         encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
         encoder_concurrency: int = 1,
+        environments: int = 8,
         schedule_speed: float = 1.0,
         async_retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     ) -> None:
@@ -88,6 +89,7 @@ class Cloud:
             drive_root: the folder that is somebody's Drive; `drive/` in `data_dir` by default.
             encoder: "stub" for load tests; see `slimreel.local.mediaconvert.stub`.
             encoder_concurrency: MediaConvert jobs encoded at the same time.
+            environments: Lambda processes kept at the same time, idle ones included.
             schedule_speed: how many times as often scheduled rules fire.
             async_retry_delays_s: pauses before Lambda tries an event again.
         """
@@ -99,6 +101,7 @@ class Cloud:
         self._port = port
         self._encoder: Literal["ffmpeg", "stub"] = encoder
         self._encoder_concurrency = encoder_concurrency
+        self._environments = environments
         self._schedule_speed = schedule_speed
         self._async_retry_delays_s = async_retry_delays_s
         self._session = boto3.Session()  # one: each reads botocore's endpoint data anew (40 ms)
@@ -205,6 +208,7 @@ class Cloud:
             deliver=deliver,
             retry_delays_s=self._async_retry_delays_s,
             queue_visibility_s=queues.visibility_s,
+            max_alive=self._environments,
         )
         self._closing.callback(self.awslambda.close)
         self.gateway = Gateway(self.awslambda)
