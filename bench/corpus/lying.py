@@ -136,7 +136,9 @@ def _nested(depth: int) -> bytes:
 
 
 def _code(number: int) -> bytes:
-    return bytes(0x61 + (number // 26**place) % 26 for place in range(4))
+    """A code that means nothing to anybody."""
+    letters = b"abcdefghijklmnopqrstuvwxyz0123456789"
+    return b"z" + bytes(letters[(number // 36**place) % 36] for place in range(3))
 
 
 def _bomb(shop: Workshop) -> bytes:

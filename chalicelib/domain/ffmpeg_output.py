@@ -133,7 +133,7 @@ def _track(stream: re.Match[str]) -> ProbedTrack:
 
 
 def _language(told: str | None) -> str | None:
-    """A code, or a tag such as "pt-BR"; None for undetermined, and for whatever else a file says."""
+    """A code, or a tag such as "pt-BR"; None for undetermined, and for all else a file may say."""
     known = told is not None and re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}", told)
     return told if known and told != "und" else None
 
