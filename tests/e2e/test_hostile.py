@@ -1,4 +1,4 @@
-"""Hostile films and hostile names through the whole pipeline. `make corpus` sends the other 230."""
+"""Hostile films and hostile names through the whole pipeline. `make corpus` sends the others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from tests.e2e.conftest import Studio
 
 SHARE = (
     "16 bits of mdat turned, seed 4.mp4",
-    "3 bits of moov turned, seed 11.mp4",
     "playlist of a file.mp4",
-    "concat script of an address.mp4",
     "40,000 pieces of metadata.mp4",
     "six minutes of 4K60 in a megabyte.mp4",
 )
