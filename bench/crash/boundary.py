@@ -99,7 +99,7 @@ def calls() -> tuple[Boundary, ...]:
 
 def latest(boundary: Boundary) -> int:
     """Up to the how manieth such call of a life a kill may wait."""
-    return CALLS.get((boundary.service, boundary.operation), 2)
+    return CALLS.get((boundary.service, boundary.operation), 1)
 
 
 def everything() -> Iterator[Boundary]:

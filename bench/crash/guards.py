@@ -120,7 +120,7 @@ GUARDS = (
             _life(_drop("starved"), kill=_kill("lambda", f"{INVOKE}announce", When.AFTER)),
             _life(Act(verb="rename", file=1, name="renamed.mp4")),
         ),
-        breaks=("end", "stuck"),
+        breaks=("end", "stuck", "published", "email"),
     ),
     Guard(
         name="token-after-start",

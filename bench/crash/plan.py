@@ -103,7 +103,7 @@ def make_plan(seed: int, *, jobs: int, kills: int, faults_per_life: int = 3) -> 
         share[extra % max(1, kills)] += 1
     lives = [
         Life(
-            acts=tuple(people.acts(count, failing=_needs_failure(kill))),
+            acts=tuple(people.acts(count, first=_needed(kill))),
             faults=tuple(_faults(dice, faults_per_life, first=number == 0)),
             kill=kill,
         )
@@ -127,10 +127,21 @@ def _kills(dice: random.Random, count: int) -> list[Kill]:
     return [Kill(boundary=one, nth=dice.randint(1, boundary.latest(one))) for one in chosen]
 
 
-def _needs_failure(kill: Kill) -> bool:
-    """Whether only a job that fails comes by."""
-    operation = kill.boundary.operation
-    return operation == FLOW_FAILED or operation.endswith(("-fail", "-execution_ended"))
+#: What only a video that is encoded comes to.
+_ENCODING = (
+    *("budget", "encode", "restore", "measure", "verify", "encode_changed", "SendTaskSuccess"),
+    *("SearchJobs", "CreateJob", "RunJob", "PutObject", ENCODED),
+)
+
+
+def _needed(kill: Kill) -> str:
+    """What kind of file a life needs so that its boundary is come to; small ones where any does."""
+    operation = kill.boundary.operation.removeprefix(INVOKE)
+    if operation in (FLOW_FAILED, "fail", "execution_ended"):
+        return "words"
+    if operation == "choose":
+        return "long"
+    return "film" if operation in _ENCODING else "starved"
 
 
 class _People:
@@ -141,26 +152,29 @@ class _People:
         self._dropped: list[Act] = []
         self._binned: set[int] = set()
 
-    def acts(self, count: int, *, failing: bool = False) -> Iterator[Act]:
-        """So many drops and replacements, with other doings between; the first is a film, so that
-        every step has something to do.
+    def acts(self, count: int, *, first: str = "film") -> Iterator[Act]:
+        """So many drops and replacements, with other doings between.
+
+        Args:
+            first: the kind of the first drop, to which nobody does anything at once.
         """
+        spared = 0
         for number in range(count):
-            if failing and number < 2:
-                yield self._drop("words")
-            elif number == 0:
-                yield self._drop("film")
-            elif number > 1 and self._dice.random() < 0.2 and (old := self._any()):
+            if number == 0:
+                yield self._drop(first)
+            elif number and self._dice.random() < 0.2 and (old := self._any(spared)):
                 yield self._replace(old)
             else:
                 yield self._drop(self._kind())
-            if self._dice.random() < 0.08 and (old := self._any()):
+            if number == 0:
+                spared = self._dropped[-1].file
+            if self._dice.random() < 0.08 and (old := self._any(spared)):
                 name = f"renamed {old.file}{_extension(old)}"
                 yield Act(verb="rename", file=old.file, name=name)
-            if self._dice.random() < 0.04 and (old := self._any()):
+            if self._dice.random() < 0.04 and (old := self._any(spared)):
                 self._binned.add(old.file)
                 yield Act(verb="bin", file=old.file)
-            if self._dice.random() < 0.08 and (old := self._any()):
+            if self._dice.random() < 0.08 and (old := self._any(spared)):
                 yield Act(verb="cancel", file=old.file)
 
     def _kind(self) -> str:
@@ -184,9 +198,10 @@ class _People:
         clip = self._clip(self._dice.choice(("film", "film", "starved", "words")))
         return Act(verb="replace", file=old.file, clip=clip)
 
-    def _any(self) -> Act | None:
+    def _any(self, spared: int) -> Act | None:
         """A video that lies in the folder, one of the last few mostly: those are in flight."""
-        there = [act for act in self._dropped if act.file not in self._binned and _is_video(act)]
+        gone = self._binned | {spared}
+        there = [act for act in self._dropped if act.file not in gone and _is_video(act)]
         if not there:
             return None
         return self._dice.choice(there[-4:] if self._dice.random() < 0.7 else there)
