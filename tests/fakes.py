@@ -406,6 +406,12 @@ class Storage(Failing):
         self.names[target] = file_name
         return True
 
+    def delete(self, bucket: str, key: str, *, etag: str) -> None:
+        self._may_fail("delete")
+        body = self.objects.get((bucket, key))
+        if body is not None and _etag(body) == etag:
+            del self.objects[bucket, key]
+
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         self._may_fail("delete_prefix")
         for at in [at for at in self.objects if at[0] == bucket and at[1].startswith(prefix)]:

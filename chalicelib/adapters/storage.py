@@ -283,6 +283,14 @@ class Storage:
                 pool.shutdown(cancel_futures=True)  # after a failure, start no further part
         return {number: part for number, part in done.items() if part is not None}
 
+    def delete(self, bucket: str, key: str, *, etag: str) -> None:
+        """Remove an object if it is still the one of this ETag, and not another's in its place."""
+        try:
+            self._s3.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("PreconditionFailed", "NoSuchKey"):
+                raise
+
     def delete_prefix(self, bucket: str, prefix: str) -> None:
         """Remove everything below a prefix, unfinished uploads too."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(

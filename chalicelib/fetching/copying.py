@@ -43,6 +43,10 @@ def copy_of(services: Services, job: Job, at: tuple[str, str], call: StepCall) -
         if job.size_bytes <= parts.PART_BYTES:
             return _copy_at_once(services, job, at, call)
         return _copy_in_parts(services, job, at, call)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
+        raise Temporary("Another process finished or gave up the copy meanwhile.") from error
     except ObjectExists as exists:
         there = services.storage.found(*at)
         if there is None or there.size_bytes != job.size_bytes:

@@ -47,7 +47,7 @@ def _copy_and_check(services: Services, job: Job, call: StepCall) -> bool:
     at = services.settings.temp_bucket, key
     there = services.storage.found(*at)
     if there is not None and there.size_bytes != job.size_bytes:
-        services.storage.delete_prefix(*at)
+        services.storage.delete(*at, etag=there.etag)
         there = None
     if there is not None:
         etag, hashed = there.etag, recalled(job.fetched, there.etag)
@@ -66,14 +66,14 @@ def _copy_and_check(services: Services, job: Job, call: StepCall) -> bool:
         if md5 is None:
             return False
         if md5 != job.md5:
-            _refuse_copy(services, job, at)
+            _refuse_copy(services, job, at, etag)
     check_unchanged(services.drive.get(job.file_id), job)
     ledger.write(services, job, row=False, source_key=key, fetched=None)
     return True
 
 
-def _refuse_copy(services: Services, job: Job, at: tuple[str, str]) -> NoReturn:
-    """Remove a copy that is not the file, and count it.
+def _refuse_copy(services: Services, job: Job, at: tuple[str, str], etag: str) -> NoReturn:
+    """Remove a copy that is not the file, and no better one that came in its place; count it.
 
     Raises:
         Rejected: the file was replaced meanwhile, or was copied often enough.
@@ -83,7 +83,7 @@ def _refuse_copy(services: Services, job: Job, at: tuple[str, str]) -> NoReturn:
     wrong = 1 + (job.fetched.wrong_copies if job.fetched else 0)
     fetched = Fetched(wrong_copies=wrong) if wrong < WRONG_COPIES else None
     ledger.write(services, job, row=False, only_if={"source_key": None}, fetched=fetched)
-    services.storage.delete_prefix(*at)
+    services.storage.delete(*at, etag=etag)
     if fetched is None:
         raise Rejected(
             f"The file was copied {wrong} times, and never were the bytes what Google Drive's "

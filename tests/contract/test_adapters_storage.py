@@ -161,6 +161,16 @@ def test_an_upload_that_is_over_is_not_known_any_more(storage) -> None:
         storage.upload_part("temp", "k", upload, 1, b"x")
 
 
+def test_an_object_is_removed_while_it_is_the_one_that_is_meant(storage) -> None:
+    etag = storage.put("temp", "k", b"one", content_type="video/mp4")
+    storage.delete("temp", "k", etag=etag)
+    assert not storage.exists("temp", "k")
+    storage.delete("temp", "k", etag=etag)  # nothing is there any more
+    put(storage, "k", b"another")
+    storage.delete("temp", "k", etag=etag)
+    assert storage.exists("temp", "k")
+
+
 def test_a_prefix_is_removed_with_its_unfinished_uploads(storage) -> None:
     for key in ("jobs/1/a", "jobs/1/b/c", "jobs/12/a"):
         put(storage, key)

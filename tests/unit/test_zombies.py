@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import pytest
 
-from chalicelib.domain.errors import JobClosed
+from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Fetched, Job, Outcome, Status
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.fetching import parts
@@ -149,6 +150,28 @@ def test_of_two_uploads_one_is_known_and_the_other_is_given_up(world: World, mon
     assert list(world.storage.uploads) == [theirs]
     assert world.job(JOB_ID).fetched == fetched
     assert fetch(world.services, world.job(JOB_ID), call()) == {"done": True}
+    assert world.storage.objects[TEMP, str(world.job(JOB_ID).source_key)] == film
+
+
+def test_a_copy_found_wrong_is_removed_and_not_the_good_one_in_its_place(world: World) -> None:
+    film = bytes(range(35))
+    file = world.drive.files[world.drive.add("film.mov", film, file_id="film")]
+    stale = world.with_job(a_job(file_id="film", size_bytes=35, md5=file.md5, version_key=file.md5))
+    update, awake = world.records.update, []
+
+    def slow(*args: Any, **options: Any) -> Job | None:
+        changed = update(*args, **options)
+        if not awake:
+            awake.append(True)
+            for _ in range(2):  # one that finds the wrong copy as well, and one that does better
+                with contextlib.suppress(Temporary):
+                    fetch(world.services, world.job(JOB_ID), call())
+        return changed
+
+    world.drive.rubbish = 1
+    world.records.update = slow  # type: ignore[method-assign]
+    with pytest.raises(Temporary, match="differs"):
+        fetch(world.services, stale, call())
     assert world.storage.objects[TEMP, str(world.job(JOB_ID).source_key)] == film
 
 
