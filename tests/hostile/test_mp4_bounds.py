@@ -166,3 +166,43 @@ def test_what_a_film_says_about_itself_fits_into_a_record_and_an_email() -> None
     assert len(fields) == LABELS_LIMIT + 1
     assert fields[-1].endswith(" more")
     assert all(len(field) <= LABEL_LIMIT and field.isprintable() for field in fields)
+
+
+def listing(count: int, *tables: bytes) -> bytes:
+    """A film of a few hundred bytes that says it holds so many pictures, all of one size."""
+    stsz = box(b"stsz", struct.pack(">III", 0, 1_000, count))
+    stts = box(b"stts", struct.pack(">IIII", 0, 1, count, 1))
+    mdhd = box(b"mdhd", struct.pack(">IIIIIHH", 0, 0, 0, 60, count, 0, 0))
+    kind = box(b"hdlr", struct.pack(">II4s12x", 0, 0, b"vide"))
+    minf = box(b"minf", box(b"stbl", stsz, stts, *tables))
+    return in_moov(box(b"trak", box(b"mdia", mdhd, kind, minf)))
+
+
+def keys(numbers: list[int]) -> bytes:
+    return box(b"stss", struct.pack(f">II{len(numbers)}I", 0, len(numbers), *numbers))
+
+
+@pytest.mark.parametrize("of", [(), (keys(list(range(1, 100_001))),)], ids=["unlisted", "listed"])
+def test_pictures_that_are_only_claimed_take_little_memory(of: tuple[bytes, ...]) -> None:
+    count = 100_000
+    data = listing(count, *of)
+    tracemalloc.start()
+    found = survey(Counted(data).read, len(data))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(found.activity) == pytest.approx(1_000 * count, rel=0.01)
+    assert peak_bytes < 45 * count
+
+
+def test_more_pictures_than_any_film_has_are_refused() -> None:
+    data = listing(2**32 - 1)
+    with pytest.raises(Mp4Error, match="more than"):
+        survey(Counted(data).read, len(data))
+
+
+@pytest.mark.parametrize("numbers", [[3, 2, 1], [1, 1], [0, 1], [1, 11], [2**32 - 1]])
+def test_key_pictures_there_cannot_be_are_no_key_pictures(numbers: list[int]) -> None:
+    data = listing(10, keys(numbers))
+    assert survey(Counted(data).read, len(data)) == survey(
+        Counted(listing(10, keys([]))).read, len(listing(10, keys([])))
+    )

@@ -10,12 +10,14 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .boxes import Box, Mp4Error, Read, Source, load_moov, top_level
 from .reading import handler_type, itunes_text, starts_like_mp4
 
-#: 24 hours at 60 frames a second have half as many.
-SAMPLES_LIMIT = 10_000_000
+#: Nearly 14 hours at 60 frames a second. Looking at so many takes seconds and 60 MB; a file of a
+#: hundred bytes can claim any number.
+SAMPLES_LIMIT = 3_000_000
 #: How finely a film's activity is told. Two hours give 15 s each.
 ACTIVITY_BUCKETS = 480
 
@@ -28,7 +30,7 @@ class Pictures:
         sizes_bytes: one for each picture.
         times_s: when it is decoded, from the track's beginning; one more than there are pictures,
             the last being the track's end.
-        keys: numbers, from 0, of the pictures that need no other.
+        keys: numbers, from 0 and rising, of the pictures that need no other.
     """
 
     sizes_bytes: Sequence[int]
@@ -100,11 +102,13 @@ def activity(pictures: Pictures) -> tuple[int, ...]:
 def _spread(pictures: Pictures) -> Iterator[tuple[float, float, int]]:
     """Start, end and bytes: of each picture, those that others build on over all of theirs."""
     count = len(pictures.sizes_bytes)
-    keys = set(pictures.keys)
-    ends = dict(zip(sorted(keys), [*sorted(keys)[1:], count], strict=True)) if keys else {}
+    keys = iter(pictures.keys)
+    key = next(keys, count)
     for number in range(count):
-        start_s = pictures.times_s[number]
-        end_s = pictures.times_s[ends.get(number, number + 1)]
+        end = number + 1
+        if number == key:
+            end = key = next(keys, count)
+        start_s, end_s = pictures.times_s[number], pictures.times_s[end]
         if end_s > start_s:
             yield start_s, end_s, pictures.sizes_bytes[number]
 
@@ -178,8 +182,15 @@ def _keys(table: Box, count: int) -> Sequence[int]:
     if len(stss.payload) < 8:
         return ()
     (listed,) = struct.unpack_from(">I", stss.payload, 4)
-    numbers = sorted(set(_words(stss.payload, 8, listed)))
-    return [number - 1 for number in numbers if 1 <= number <= count]
+    numbers = _words(stss.payload, 8, min(listed, count + 1))
+    rising = all(one < other for one, other in pairwise(numbers))
+    if (
+        len(numbers) > count
+        or not rising
+        or (numbers and not 1 <= numbers[0] <= numbers[-1] <= count)
+    ):
+        return ()  # it lists what there is not
+    return array("I", (number - 1 for number in numbers))
 
 
 def _words(payload: bytes | memoryview, start: int, count: int) -> Sequence[int]:
