@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=1, help="each with the next seed")
     parser.add_argument("--jobs", type=int, default=200, help="files dropped or replaced in a run")
     parser.add_argument("--kills", type=int, default=64, help="deaths of the stack in a run")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=float("inf"),
+        metavar="N",
+        help="begin no further violent life after so long (default: play the whole plan)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep everything of a failing run there"
@@ -72,6 +79,7 @@ def _run(seed: int, options: argparse.Namespace, shelf: Path) -> Outcome:
             project=copy_project(folder / "project", SECONDS, source=options.project),
             folder=folder,
             shelf=shelf,
+            violent_s=60 * options.minutes,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         outcome = run.play()

@@ -39,6 +39,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "ends": dict(findings.ends),
         "kills": {str(boundary): count for boundary, count in sorted(outcome.kills.items())},
         "not_reached": [str(kill) for kill in outcome.missed],
+        "skipped_lives": outcome.skipped,
         "faults": dict(_injected(outcome)),
         "second_emails": findings.second_emails,
         "violations": [
@@ -60,6 +61,8 @@ def _lines(outcome: Outcome) -> Iterator[str]:
     yield from _columns([*_kills(outcome)])
     if outcome.missed:
         yield f"Not reached, killed from outside instead: {', '.join(map(str, outcome.missed))}"
+    if outcome.skipped:
+        yield f"No time was left for {outcome.skipped} more lives of the plan."
     yield ""
     yield "Faults that struck:"
     yield from _columns([f"{name} {count}" for name, count in sorted(_injected(outcome).items())])

@@ -39,6 +39,7 @@ class Outcome:
     Attributes:
         kills: how often the stack died at each boundary.
         missed: kills whose call did not come in time; the stack was killed from outside instead.
+        skipped: lives that there was no time for.
         strikes: every fault that struck, kills included, as the stack wrote them down.
         quiet_after_s: what the last life took to come to rest.
     """
@@ -47,6 +48,7 @@ class Outcome:
     versions: int = 0
     kills: Counter[Boundary] = field(default_factory=Counter)
     missed: list[Kill] = field(default_factory=list)
+    skipped: int = 0
     strikes: list[dict[str, Any]] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
     starts_s: list[float] = field(default_factory=list)
@@ -65,6 +67,7 @@ class Run:
         folder: for everything the run writes, made for it.
         shelf: the clips.
         stuck_s: what has not changed for so long, after the last life began, is stuck.
+        violent_s: no further life begins after so long but the last, whatever the plan says.
         say: hears one line about each life.
     """
 
@@ -77,12 +80,14 @@ class Run:
         shelf: Path,
         stuck_s: float = STUCK_S,
         reach_s: float = REACH_S,
+        violent_s: float = float("inf"),
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._plan = plan
         self._folder = folder
         self._stuck_s = stuck_s
         self._reach_s = reach_s
+        self._violent_s = violent_s
         self._say = say
         self._model = Model(shelf)
         self._people = People(self._model)
@@ -95,6 +100,9 @@ class Run:
         *violent, last = self._plan.lives
         try:
             for number, life in enumerate(violent, start=1):
+                if time.monotonic() - begun > self._violent_s:
+                    self._outcome.skipped = len(violent) - number + 1
+                    break
                 self._live(number, life)
             self._end(last)
         finally:
