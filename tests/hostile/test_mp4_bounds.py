@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,17 +33,20 @@ SOUND = film(
 
 
 class Counted:
-    """Bytes behind `read`, and what was asked of them. Behind them is nothing but zeros."""
+    """Bytes behind `read`, and what was asked of them; after them `more`, again and again."""
 
-    def __init__(self, data: bytes, size_bytes: int | None = None) -> None:
-        self.data = data
+    def __init__(self, data: bytes, size_bytes: int | None = None, more: bytes = b"\0") -> None:
+        self.data, self.more = data, more
         self.size_bytes = size_bytes or len(data)
         self.reads = self.bytes = 0
 
     def read(self, start: int, length: int) -> bytes:
         self.reads += 1
         self.bytes += length
-        return self.data[start : start + length].ljust(length, b"\0")
+        found = self.data[start : start + length]
+        behind = (start + len(found) - len(self.data)) % len(self.more)
+        times = (behind + length) // len(self.more) + 1
+        return found + (self.more * times)[behind : behind + length - len(found)]
 
 
 def look(source: Counted) -> None:
@@ -96,43 +100,38 @@ def in_moov(*content: bytes) -> bytes:
 
 
 KEYS = struct.pack(">I4sc", 9, b"mdta", b"k")
-DEAR = {
-    "a gigabyte of titles": lambda: matroska(
-        element(
-            b"\x15\x49\xa9\x66", b"".join(element(b"\x7b\xa9", bytes(2**20)) for _ in range(64))
-        )
-    ),
-    "padding for ever": lambda: matroska(*[element(b"\xec", bytes(100_000))] * 9_000),
-    "a million keys": lambda: in_moov(
-        box(
-            b"meta",
-            box(b"hdlr", bytes(8), b"mdta", bytes(13)),
-            box(b"keys", struct.pack(">II", 0, 10**6), KEYS * 10**6),
-            box(b"ilst"),
-        )
-    ),
-    "a million references": lambda: in_moov(
-        box(
-            b"trak",
-            box(
-                b"mdia",
-                box(
-                    b"minf",
-                    box(
-                        b"dinf",
-                        box(b"dref", bytes(8), box(b"url ", struct.pack(">I", 1)) * 10**6),
-                    ),
-                ),
-            ),
-        )
-    ),
-    "boxes all over the file": lambda: FTYP + box(b"free", bytes(100_000)) * 900,
-}
 
 
-@pytest.mark.parametrize("kind", DEAR)
-def test_what_would_be_dear_is_given_up(kind: str) -> None:
-    source = Counted(DEAR[kind]())
+def titles() -> Counted:
+    """Eight megabytes of them."""
+    title = element(b"\x7b\xa9", bytes(2**20))
+    return Counted(matroska(element(b"\x15\x49\xa9\x66", title * 8)))
+
+
+def padding() -> Counted:
+    """Half a gigabyte of it before the film begins."""
+    return Counted(matroska(), size_bytes=2**29, more=element(b"\xec", bytes(100_000)))
+
+
+def scattered() -> Counted:
+    """Boxes all over the file, one request each."""
+    return Counted(FTYP, size_bytes=2**29, more=box(b"free", bytes(400_000)))
+
+
+def many_keys() -> Counted:
+    names = box(b"keys", struct.pack(">II", 0, 10**6), KEYS * 10**6)
+    kind = box(b"hdlr", bytes(8), b"mdta", bytes(13))
+    return Counted(in_moov(box(b"meta", kind, names, box(b"ilst"))))
+
+
+def many_references() -> Counted:
+    places = box(b"dref", bytes(8), box(b"url ", struct.pack(">I", 1)) * 10**6)
+    return Counted(in_moov(box(b"trak", box(b"mdia", box(b"minf", box(b"dinf", places))))))
+
+
+@pytest.mark.parametrize("make", [titles, padding, scattered, many_keys, many_references])
+def test_what_would_be_dear_is_given_up(make: Callable[[], Counted]) -> None:
+    source = make()
     tracemalloc.start()
     with pytest.raises(Mp4Error):
         read_metadata(source.read, source.size_bytes)
@@ -144,7 +143,7 @@ def test_what_would_be_dear_is_given_up(kind: str) -> None:
 
 
 def test_rewriting_takes_a_few_times_the_index_in_memory() -> None:
-    count = 2**19
+    count = 2**16
     places = struct.pack(">II", 0, count) + struct.pack(">I", 2**27) * count
     tables = box(b"stbl", box(b"stsd", bytes(8)), box(b"stco", places))
     data = in_moov(box(b"trak", box(b"mdia", box(b"minf", tables))))
@@ -182,9 +181,9 @@ def keys(numbers: list[int]) -> bytes:
     return box(b"stss", struct.pack(f">II{len(numbers)}I", 0, len(numbers), *numbers))
 
 
-@pytest.mark.parametrize("of", [(), (keys(list(range(1, 100_001))),)], ids=["unlisted", "listed"])
+@pytest.mark.parametrize("of", [(), (keys(list(range(1, 30_001))),)], ids=["unlisted", "listed"])
 def test_pictures_that_are_only_claimed_take_little_memory(of: tuple[bytes, ...]) -> None:
-    count = 100_000
+    count = 30_000
     data = listing(count, *of)
     tracemalloc.start()
     found = survey(Counted(data).read, len(data))
