@@ -82,6 +82,8 @@ class Cloud:
         self.felled: set[str] = set()
         #: Encodes that counted and found no source.
         self.encoded_nothing: list[str] = []
+        #: Does what a person does meanwhile, to the job or file of this id or to any.
+        self.people: Callable[[str, str], None] = lambda kind, job_id: None
         self._due = dict.fromkeys(SCHEDULES, 0.0)
         self._here = threading.local()
         self._patched(patch)
@@ -109,10 +111,15 @@ class Cloud:
         """
         fate = self.dooms.pop(what.split()[0], None) or Fate()
         services = self.world.new_process(fate)
+        fate.others = lambda kind: self._meanwhile(kind, what, work)
 
         def process() -> Any:
+            before = getattr(self._here, "services", None)
             self._here.services = services
-            return work()
+            try:
+                return work()
+            finally:
+                self._here.services = before
 
         try:
             if fate.kind != "stopped":
@@ -125,6 +132,24 @@ class Cloud:
             self.sleepers.append(Sleeper(fate, what, self.time_s))
             raise Stopped
         return fate.answer()
+
+    def _meanwhile(self, kind: str, what: str, work: Callable[[], Any]) -> None:
+        """Others do something while a process is between two of its calls."""
+        ours = self._here.services
+        if kind == "again":  # the same event or schedule, delivered twice
+            self.attempt(f"{what} again", work)
+        elif kind in SCHEDULES:
+            self.attempt(kind, SCHEDULES[kind][1])
+        elif kind == "events":
+            for detail in list(self.encoder.events):
+                self.tell_encode(detail)
+            for detail in list(self.flows.events):
+                self.tell_end(detail)
+        elif kind == "rows":
+            self.write_rows()
+        else:
+            self.people(kind, what.split()[-1])
+        self._here.services = ours
 
     def wake(self, sleeper: Sleeper) -> None:
         """It goes on as if nothing had been; nobody listens to what it returns or raises."""
@@ -176,7 +201,8 @@ class Cloud:
         except Exception as error:
             if len(self.struck) > struck:
                 self.felled.add(execution)
-            if len(self.struck) == struck:
+            job = self.world.records.get(payload["job_id"])
+            if len(self.struck) == struck and job and job.status.is_open:
                 self.unprovoked.append((what, error))
             raise
 

@@ -15,6 +15,8 @@ from tests.fakes import Killed, Peril, aws_error
 
 #: What can happen at a call; see `Fate`.
 KINDS = ("killed", "stopped", "throttled", "answer lost", "refused", "sent twice")
+#: What others may do just then, while the process waits for its turn.
+MEANWHILE = ("sweep", "reconcile", "events", "rows", "replace", "trash", "cancel", "retry", "again")
 #: Calls that an AWS client repeats by itself when their answer was lost, and that take effect
 #: again. SNS has no way to recognise a repeat, and MediaConvert recognises it by our token.
 _REPEATED = ("records.", "storage.", "flows.", "queues.", "drive.watch_changes")
@@ -28,11 +30,14 @@ class Fate(Peril):
     throttled, refused: the call has no effect and fails, for now or for good.
     answer lost: the call has its effect, and a time-out is all the process sees.
     sent twice: the client got no answer, sent the call again, and has the second answer.
+    One of `MEANWHILE`: others are faster.
     """
 
     def __init__(self, kind: str | None = None, at: int | None = None) -> None:
         super().__init__(at)
         self.kind = kind
+        #: Makes the others do it.
+        self.others: Callable[[str], None] = lambda kind: None
         self.happened: str | None = None
         self.after: str | None = None  # the call before
         self.asleep = False
@@ -54,6 +59,9 @@ class Fate(Peril):
             if name.startswith(_REPEATED):
                 self.happened = name
                 work()
+            return work()
+        if self.kind in MEANWHILE:
+            self.others(self.kind)
             return work()
         self.happened = name
         if self.kind == "killed":

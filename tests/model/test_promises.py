@@ -20,19 +20,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chalicelib.steps.cancel import cancel
 from chalicelib.steps.retry import retry
 from tests.model.cloud import SCHEDULES, STALLS, STEPS, Cloud
-from tests.model.fate import KINDS, Fate
+from tests.model.fate import KINDS, MEANWHILE, Fate
 from tests.model.films import STORIES, film
 from tests.model.promises import File, Model, all_jobs, check_errors, check_now, check_quiet
 
 stories = st.sampled_from(["good", *sorted(STORIES), "good", "low"])
 #: Which of several, whatever there is.
 which = st.integers(0, 3)
-fates = st.none() | st.tuples(st.sampled_from(KINDS), st.integers(1, 9))
+kinds = st.sampled_from((*KINDS, *MEANWHILE))
+fates = st.none() | st.tuples(kinds, st.integers(1, 9))
 
 
 def dooms(what: list[str]) -> Any:
     """What will happen to the next process that does one of these, and at which of its calls."""
-    doomed = st.tuples(st.sampled_from(what), st.sampled_from(KINDS), st.integers(1, 9))
+    doomed = st.tuples(st.sampled_from(what), kinds, st.integers(1, 9))
     return st.lists(doomed, max_size=4)
 
 
@@ -47,6 +48,7 @@ class Promises(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.cloud, self.model = Cloud(self.patch), Model()
         self.serial = 0
+        self.cloud.people = self._meanwhile
         self.cloud.pass_time(0)  # the first sweep and the first channel
 
     def teardown(self) -> None:
@@ -71,6 +73,7 @@ class Promises(RuleBasedStateMachine):
         self.model.files[file_id] = File(f"film {self.serial}.mov", content)
         self.model.changed(file_id)
 
+    @precondition(lambda self: not self.model.got_rubbish)
     @rule(story=stories)
     def drop_unnamed(self, story: str) -> None:
         """Drive works out the md5 of this one later."""
@@ -101,7 +104,10 @@ class Promises(RuleBasedStateMachine):
     @precondition(lambda self: self.model.files)
     @rule(file=which, story=stories)
     def replace(self, file: int, story: str) -> None:
-        file_id, known = self._file(file)
+        self._replace(self._file(file)[0], story)
+
+    def _replace(self, file_id: str, story: str) -> None:
+        known = self.model.files[file_id]
         known.content = self._film(story)
         self.cloud.world.drive.replace(file_id, known.content)
         self.model.changed(file_id)
@@ -128,7 +134,10 @@ class Promises(RuleBasedStateMachine):
     @rule(file=which)
     def trash(self, file: int) -> None:
         """Into the bin, or out of it."""
-        file_id, known = self._file(file)
+        self._trash(self._file(file)[0])
+
+    def _trash(self, file_id: str) -> None:
+        known = self.model.files[file_id]
         known.trashed = not known.trashed
         self.cloud.world.drive.change(file_id, trashed=known.trashed)
         self.model.changed(file_id)
@@ -224,6 +233,13 @@ class Promises(RuleBasedStateMachine):
     def lose_rows(self) -> None:
         self.cloud.world.queues.dirty.clear()
 
+    @precondition(lambda self: not self.model.unnamed)
+    @rule(ranges=st.integers(1, 4))
+    def drive_sends_rubbish(self, ranges: int) -> None:
+        """Which nobody could notice without an md5."""
+        self.cloud.world.drive.rubbish = ranges
+        self.model.got_rubbish = True
+
     @rule()
     def forget_page_token(self) -> None:
         drive = self.cloud.world.drive
@@ -281,6 +297,7 @@ class Promises(RuleBasedStateMachine):
         """The faults end, and after some time everything is as it should be."""
         cloud = self.cloud
         cloud.dooms.clear()
+        cloud.world.drive.rubbish = 0
         while cloud.sleepers:
             cloud.wake(cloud.sleepers[0])
         cloud.encoder.events.clear()  # lost; reconcile asks
@@ -307,6 +324,19 @@ class Promises(RuleBasedStateMachine):
             and not list(records.open_jobs())
             and not list(records.unsynced_jobs())
         )
+
+    def _meanwhile(self, kind: str, job_id: str) -> None:
+        """What a person does to this job while one of its processes is at work."""
+        job = self.cloud.world.records.get(job_id)
+        if job is None:
+            return
+        if kind in ("cancel", "retry"):
+            number = [known.job_id for known in all_jobs(self.cloud)].index(job_id)
+            self.cancel(number, None) if kind == "cancel" else self.retry(number, True, None)
+        elif kind == "trash":
+            self._trash(job.file_id)
+        else:
+            self._replace(job.file_id, "good")
 
     def _doom(self, what: str, fate: Doom) -> None:
         if fate is not None:
