@@ -53,7 +53,7 @@ package: $(READY) ## Build what goes to AWS into build/ (STAGE=prod)
 
 .PHONY: corpus
 corpus: $(READY) ## Send hostile and odd films through the pipeline, real ones too (CLIPS=folder)
-	@$(BIN)/python -m bench.corpus $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))') --out docs/hostile-corpus.md $(ARGS)
+	@$(BIN)/python -m bench.corpus $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))' --out docs/hostile-corpus.md) $(ARGS)
 
 .PHONY: audit
 audit: $(READY) ## Ask for known vulnerabilities of every pinned package
