@@ -48,8 +48,8 @@ class Studio:
         job = self.job(job_id)
         return True if job and job.step == step else None
 
-    def finished(self, job_id: str) -> Job:
-        """The job once it is closed, its row written and its execution over."""
+    def finished(self, job_id: str, *, mailed: bool = True) -> Job:
+        """The job once it is closed, its row written, its execution over and its email out."""
 
         def closed() -> Job | None:
             job = self.job(job_id)
@@ -57,7 +57,7 @@ class Studio:
                 return None
             name = keys.execution_name(job.job_id, job.run)
             over = self.deployment.flows.status(job.workflow, name) != "RUNNING"
-            return job if over and job.notices_sent else None
+            return job if over and (job.notices_sent or not mailed) else None
 
         return until(closed, f"job {job_id} to end; it is {self.job(job_id)}")
 

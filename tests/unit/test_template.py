@@ -182,7 +182,11 @@ def test_a_new_flow_is_two_files_and_no_code(project: Path) -> None:
     ended = of_type(template, "AWS::Events::Rule")["ExecutionEndedExecutionEndedEvent"]
     assert ended["EventPattern"]["detail"] == {
         "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-        "stateMachineArn": [{"Ref": "CompressFlow"}, {"Ref": "PodcastClipsFlow"}],
+        "stateMachineArn": [
+            {"Ref": "ArchiveFlow"},
+            {"Ref": "CompressFlow"},
+            {"Ref": "PodcastClipsFlow"},
+        ],
     }
 
 

@@ -1,0 +1,48 @@
+"""A second pipeline, made of two files in `workflows/`: masters become small HEVC files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import av
+
+from chalicelib.domain import keys
+from chalicelib.domain.drive import Candidate, candidate
+from chalicelib.domain.job import Status
+from tests.clips import camera_clip
+from tests.e2e.conftest import PROJECT_DIR, Studio
+
+WORKFLOWS = PROJECT_DIR / "workflows"
+
+
+def test_a_master_goes_through_the_archive_pipeline(studio: Studio, tmp_path: Path) -> None:
+    # Given a master in the folder of that pipeline
+    clip = camera_clip(tmp_path / "Master 1.mov", seed=41)
+    cloud, folder_id = studio.deployment.cloud, studio.deployment.folder_ids["archive"]
+    file_id = cloud.drive.add_file(folder_id, clip.name, clip)
+    found = candidate(studio.deployment.drive.get(file_id), folder_id)
+    assert isinstance(found, Candidate)
+    # When it has gone through
+    job = studio.finished(keys.job_id("archive", file_id, found.version_key), mailed=False)
+    # Then the result is HEVC as Apple's players want it, and the other pipeline did not see it
+    assert (job.status, job.workflow) == (Status.COMPLETED, "archive"), job.reason
+    with av.open(str(studio.published(job))) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_tag) == ("hevc", "hvc1")
+    assert studio.job(keys.job_id("compress", file_id, found.version_key)) is None
+    # and there is a row, no email, and an untouched original
+    assert studio.row(job.job_id)["Status"] == "Completed"
+    assert studio.emails(job.job_id) == []
+    original = cloud.drive.content_path(file_id).read_bytes()
+    assert hashlib.sha256(original).digest() == hashlib.sha256(clip.read_bytes()).digest()
+
+
+def test_it_takes_the_same_steps_as_compress() -> None:
+    """A flow is edited on its own; a repair of one that the other misses would go unnoticed."""
+    compress, archive = (
+        json.loads((WORKFLOWS / f"{name}.asl.json").read_text(encoding="utf-8"))
+        for name in ("compress", "archive")
+    )
+    assert archive | {"Comment": ""} == compress | {"Comment": ""}
