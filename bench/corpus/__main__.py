@@ -18,6 +18,7 @@ from bench.corpus.film import ANY, Film
 from bench.corpus.run import Ending, run
 from bench.corpus.workshop import Workshop
 from bench.machine import load, machine, today
+from chalicelib.domain.drive import VIDEO_EXTENSIONS
 from slimreel.local.deployment import deployed
 
 KINDS = {
@@ -62,7 +63,7 @@ _HEAD = (
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.corpus")
-    parser.add_argument("--clips", type=Path, help="a folder of folders of real films")
+    parser.add_argument("--clips", type=Path, help="a folder of real films, or of such folders")
     parser.add_argument("--clips-only", action="store_true", help="no made films")
     parser.add_argument("--only", default="", help="films with this in their name")
     parser.add_argument("--at-once", type=int, default=3)
@@ -90,10 +91,12 @@ def _made(shop: Workshop, folder: Path, only: str) -> dict[str, list[tuple[Film,
 
 
 def _clips(root: Path | None, only: str) -> dict[str, list[tuple[Film, Path]]]:
+    """The films in a folder and in the folders in it."""
     groups: dict[str, list[tuple[Film, Path]]] = {}
-    for folder in sorted(root.iterdir()) if root else ():
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if only in path.name:
+    folders = [root, *sorted(filter(Path.is_dir, root.iterdir()))] if root else []
+    for folder in folders:
+        for path in sorted(filter(Path.is_file, folder.iterdir())):
+            if only in path.name and path.suffix in VIDEO_EXTENSIONS:
                 film = Film(name=path.name, make=lambda _: b"", ends=ANY, limit_s=CLIP_LIMIT_S)
                 groups.setdefault(f"Real clips: {folder.name}", []).append((film, path))
     return groups
