@@ -14,7 +14,7 @@ straight, so two levels are enough, and what they save is spent on seeing more o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -96,6 +96,7 @@ class Search:
     """A search: what to try, what came of it, and what was chosen.
 
     Attributes:
+        duration_s: of the film.
         work_share: encoding time of all samples over that of the film once.
         effort_ratio: what the samples' bitrate is multiplied by, because the source spends more
             or less on the film than on them.
@@ -108,6 +109,7 @@ class Search:
     samples: tuple[Sample, ...]
     levels: tuple[float, ...]
     work_share: float
+    duration_s: float = 0.0
     effort_ratio: float = 1.0
     points: tuple[Point, ...] = ()
     level: float | None = None
@@ -141,6 +143,7 @@ def sampling(target: Target, duration_s: float, activity: Sequence[int] = ()) ->
         metric=target.metric,
         samples=chosen,
         levels=levels,
+        duration_s=duration_s,
         effort_ratio=round(_effort_ratio(chosen, duration_s, activity), 4),
         work_share=round(sampled_s * len(levels) / duration_s, 4),
     )
@@ -238,19 +241,13 @@ def point(
         raise ValueError("no frame was scored")
     total_s = sum(sample.length_s for sample in search.samples)
     weighted: list[tuple[float, float]] = []
-    bitrate = 0.0
-    at_s = 0.0
-    for sample in search.samples:
-        share = slice(
-            round(at_s / total_s * len(scores)),
-            round((at_s + sample.length_s) / total_s * len(scores)),
-        )
-        own = scores[share]
+    for sample, first, last in _shares(search.samples, len(scores)):
+        own = scores[first:last]
         weighted += [(score, sample.weight / len(own)) for score in own]
-        bitrate += sample.weight * _bitrate(sample, at_s / total_s, total_s, pictures, size_bytes)
-        at_s += sample.length_s
     weight = sum(weight for _, weight in weighted)
     mean = math.fsum(score * share for score, share in weighted) / weight
+    whole_bps = size_bytes * 8 / total_s
+    bitrate = _bitrate(search, pictures) if pictures is not None else whole_bps
     return Point(
         level=level,
         bitrate_bps=round(bitrate * search.effort_ratio),
@@ -259,27 +256,43 @@ def point(
     )
 
 
-def _bitrate(
-    sample: Sample, at_share: float, total_s: float, pictures: Pictures | None, size_bytes: int
-) -> float:
-    """Bits per second of what one sample stands for.
+def _shares(samples: Sequence[Sample], count: int) -> Iterator[tuple[Sample, int, int]]:
+    """Each sample's part of so many frames; samples without one are left out."""
+    total_s = sum(sample.length_s for sample in samples)
+    at_s = 0.0
+    for sample in samples:
+        first = round(at_s / total_s * count)
+        at_s += sample.length_s
+        last = round(at_s / total_s * count)
+        if last > first:
+            yield sample, first, last
 
-    Its first picture builds on no other, because the sample begins there; in the film it does so
-    only once in `KEY_EVERY_S`, and else is a picture like those after it.
+
+def _bitrate(search: Search, pictures: Pictures) -> float:
+    """Bits per second of the film that the samples stand for.
+
+    A picture that needs no other is large. Samples begin with one because they begin; a film has
+    one where its encoder begins anew, and at cuts, which are in the samples.
     """
-    if pictures is None:
-        return size_bytes * 8 / total_s
-    count = len(pictures.sizes_bytes)
-    first = round(at_share * count)
-    last = round((at_share + sample.length_s / total_s) * count)
-    sizes = pictures.sizes_bytes[first:last]
-    own_bytes = float(sum(sizes))
-    if len(sizes) > 1:
-        others = [n for n in range(first + 1, last) if n not in pictures.keys]
-        usual = sum(pictures.sizes_bytes[n] for n in others) / max(len(others), 1)
-        rarer = max(0.0, 1 - sample.length_s / KEY_EVERY_S)
-        own_bytes -= max(0.0, sizes[0] - usual) * rarer
-    return own_bytes * 8 / sample.length_s
+    keys = set(pictures.keys)
+    steady, cuts, seconds = 0.0, 0, 0.0
+    openings: list[float] = []
+    for sample, first, last in _shares(search.samples, len(pictures.sizes_bytes)):
+        sizes = pictures.sizes_bytes[first:last]
+        others = [size for n, size in enumerate(sizes, start=first) if n > first and n not in keys]
+        usual = sum(others) / len(others) if others else float(sizes[0])
+        opening = max(0.0, sizes[0] - usual) if first in keys else 0.0
+        if first in keys:
+            openings.append(opening)
+        steady += sample.weight * (sum(sizes) - opening) * 8 / sample.length_s
+        cuts += sum(first < key < last for key in keys)
+        seconds += sample.length_s
+    # The more cuts, the rarer a film goes on for so long that its encoder begins anew by itself.
+    duration_s = search.duration_s or seconds
+    anew_per_s = math.floor(duration_s / KEY_EVERY_S + 1) / duration_s
+    anew_per_s *= math.exp(-KEY_EVERY_S * cuts / seconds)
+    mean_opening = sum(openings) / len(openings) if openings else 0.0
+    return steady + mean_opening * 8 * anew_per_s
 
 
 def _worst(weighted: Sequence[tuple[float, float]], share: float) -> float:

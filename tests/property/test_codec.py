@@ -32,6 +32,7 @@ MODULES = (
     "notice",
     "plan",
     "preset",
+    "search",
     "verdict",
     "workflow",
 )

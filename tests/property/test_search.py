@@ -4,6 +4,7 @@ target, or none."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -234,13 +235,48 @@ def test_a_point_weighs_its_samples_and_finds_the_worst_frames() -> None:
     assert without.bitrate_bps == 8 * 100_000
 
 
-def test_the_picture_a_sample_begins_with_counts_as_often_as_films_begin_anew() -> None:
-    plan = a_search(Point(level=2.0, bitrate_bps=1, mean=0.9, worst=0.9))
-    pictures = Pictures(
-        sizes_bytes=[11_000] + [1000] * 24, times_s=[n / 25 for n in range(26)], keys=[0]
+def a_string_of(*samples: list[int]) -> tuple[Search, Pictures]:
+    """Samples of a second, their pictures' sizes, and keys at the beginning of each."""
+    count = len(samples)
+    plan = Search(
+        metric="SSIM",
+        samples=tuple(
+            search.Sample(start_s=9.0 * n, length_s=1.0, weight=1 / count) for n in range(count)
+        ),
+        levels=(2.0,),
+        work_share=0.1,
+        duration_s=99.0,  # 20 beginnings
     )
-    found = search.point(plan, 2.0, [0.9] * 25, pictures, 35_000)
-    assert found.bitrate_bps == 8 * (25_000 + 10_000 / 5)
+    sizes = [size for sample in samples for size in sample]
+    each = len(samples[0])
+    pictures = Pictures(
+        sizes_bytes=sizes,
+        times_s=[n / each for n in range(len(sizes) + 1)],
+        keys=list(range(0, len(sizes), each)),
+    )
+    return plan, pictures
+
+
+def test_the_picture_a_sample_begins_with_counts_as_often_as_films_begin_anew() -> None:
+    plan, pictures = a_string_of([11_000] + [1000] * 24, [11_000] + [1000] * 24)
+    found = search.point(plan, 2.0, [0.9] * 50, pictures, 70_000)
+    assert found.bitrate_bps == round(8 * (25_000 + 10_000 * 20 / 99))
+
+
+def test_cuts_count_where_they_are_and_make_new_beginnings_rarer() -> None:
+    cut = [11_000] + [1000] * 11 + [11_000] + [1000] * 12
+    plan, pictures = a_string_of(cut, cut)
+    pictures = replace(pictures, keys=[0, 12, 25, 37])
+    found = search.point(plan, 2.0, [0.9] * 50, pictures, 90_000)
+    # one cut a second: hardly ever 5 s without one
+    assert found.bitrate_bps == pytest.approx(8 * (35_000 + 10_000 * 20 / 99 * math.exp(-5)), abs=1)
+
+
+def test_samples_that_go_on_where_the_last_ended_have_no_beginnings_to_spare() -> None:
+    plan, pictures = a_string_of([11_000] + [1000] * 24, [1000] * 25)
+    pictures = replace(pictures, keys=[0])
+    found = search.point(plan, 2.0, [0.9] * 50, pictures, 60_000)
+    assert found.bitrate_bps == round(8 * (25_000 + 10_000 * 20 / 99))
 
 
 def test_samples_without_scores_say_nothing() -> None:
