@@ -111,7 +111,7 @@ def _chosen(
 
 def _corrected(tried: Dial, found: Search, first: Encoded, target: Target) -> Encoded:
     """As the pipeline does where the measured score misses the target."""
-    reached = first.score.by(target.metric)
+    reached = first.score
     if reached >= target.mean:
         return first
     moved = search.curves(target.metric, found.points).shifted(first.level, reached, None)
@@ -149,9 +149,8 @@ _HEAD = (
 
 
 def _cells(row: Row, target: Target, fixed_bytes: int | None) -> tuple[str, ...]:
-    metric = target.metric
-    achieved = row.final.score.by(metric)
-    digits = 4 if metric == "SSIM" else 2
+    achieved = row.final.score
+    digits = 4 if target.metric == "SSIM" else 2
     own = row.final.size_bytes
     cells = [
         row.name,
@@ -189,7 +188,7 @@ def _aims(rows: list[Row], target: Target, fixed: float, fixed_bytes: dict[str, 
     best = sum(row.best.size_bytes for row in rows if row.best)
     all_fixed = sum(fixed_bytes.values())
     near = [row for row in rows if _is_met(row, target)]
-    above = sum(row.final.score.by(target.metric) >= target.mean for row in rows)
+    above = sum(row.final.score >= target.mean for row in rows)
     again = sum(row.final is not row.first for row in rows)
     lines = [
         f"- within ±{NEAR[target.metric]:g} of the target, or at the dial's lowest level: "
@@ -214,7 +213,7 @@ def _aims(rows: list[Row], target: Target, fixed: float, fixed_bytes: dict[str, 
 
 
 def _is_met(row: Row, target: Target) -> bool:
-    off = row.final.score.by(target.metric) - target.mean
+    off = row.final.score - target.mean
     at_the_end = off > 0 and row.final.level == dial.LOWEST
     return abs(off) <= NEAR[target.metric] or at_the_end
 
@@ -223,15 +222,15 @@ def diagram(row: Row, tried: Dial, target: Target) -> plot.Diagram:
     def kbps(size_bytes: float) -> float:
         return size_bytes * 8 / row.duration_s / 1000
 
-    full = [(kbps(e.size_bytes), e.score.by(target.metric)) for e in tried.made.values()]
+    full = [(kbps(e.size_bytes), e.score) for e in tried.made.values()]
     curves = search.curves(target.metric, row.search.points)
     levels = [level for level in dial.LEVELS if level in tried.made]
     promised = [(curves.bps_at(level) / 1000, curves.mean_at(level)) for level in levels]
-    named = {"chosen": (kbps(row.final.size_bytes), row.final.score.by(target.metric))}
+    named = {"chosen": (kbps(row.final.size_bytes), row.final.score)}
     for name, label in zip(handbrake.PRESETS, ("HandBrake Fast", "HandBrake HQ"), strict=True):
         if name in row.picked:
             pick = row.picked[name]
-            named[label] = (kbps(pick.size_bytes), pick.score.by(target.metric))
+            named[label] = (kbps(pick.size_bytes), pick.score)
     return plot.Diagram(
         title=row.name, target=target.mean, full=full, predicted=promised, named=named
     )

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from bench.rating.score import Score, score, video_bytes
+from bench.rating.score import score, video_bytes
 from chalicelib.domain import dial
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.media import MediaFacts
@@ -29,7 +29,7 @@ class Encoded:
 
     level: float
     size_bytes: int
-    score: Score
+    score: float
     cpu_s: float
 
 
@@ -54,11 +54,11 @@ class Dial:
         """By binary search with full encodes: the lowest level that reaches the target; None when
         the highest does not."""
         low, high = 0, len(dial.LEVELS) - 1
-        if self.at(dial.LEVELS[high]).score.by(self.metric) < target:
+        if self.at(dial.LEVELS[high]).score < target:
             return None
         while low < high:
             middle = (low + high) // 2
-            if self.at(dial.LEVELS[middle]).score.by(self.metric) >= target:
+            if self.at(dial.LEVELS[middle]).score >= target:
                 high = middle
             else:
                 low = middle + 1
@@ -67,7 +67,7 @@ class Dial:
     def bytes_at(self, target: float) -> float | None:
         """What a dial without steps would need, between the two encodes around the target."""
         return interpolated(
-            [(one.score.by(self.metric), one.size_bytes) for one in self.made.values()],
+            [(one.score, one.size_bytes) for one in self.made.values()],
             target,
             self.metric,
         )
@@ -86,7 +86,7 @@ class Dial:
         encoded = Encoded(
             level=level,
             size_bytes=video_bytes(film),
-            score=score(film, self.clip),
+            score=score(film, self.clip, self.metric),
             cpu_s=cpu_s,
         )
         film.unlink()

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rating.encodes import interpolated
-from bench.rating.score import Score, score, video_bytes
+from bench.rating.score import score, video_bytes
+from chalicelib.domain.search import to_db
 
 PRESETS = {"Fast 1080p30": 22.0, "HQ 1080p30 Surround": 18.0}
-#: Qualities beside the preset's own, to find the bytes of an equal score between them.
-STEPS = (0.0, 4.0, 8.0, -5.0)
+#: Encodes at other qualities, to find the bytes of an equal score between two of them.
+TRIES = 3
+#: What a step of x264's scale is worth, and how far past the target the next try aims.
+DB_A_STEP, PAST = 0.5, 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Picked:
     """
 
     size_bytes: int
-    score: Score
+    score: float
     equal_bytes: float | None
 
 
@@ -42,26 +45,30 @@ def pick(preset: str, clip: Path, folder: Path, *, metric: str, target: float) -
 
     Cropping is off: HandBrake would cut black bars away, and the pictures could not be compared.
     """
-    found: list[tuple[float, float]] = []
-    own: tuple[int, Score] | None = None
-    for step in STEPS:
-        made = _encode(preset, PRESETS[preset] + step, clip, folder)
-        own = own or made
-        found.append((made[1].by(metric), made[0]))
-        if interpolated(found, target, metric) is not None:
+    quality = PRESETS[preset]
+    size_bytes, reached = own = _encode(preset, quality, clip, folder, metric)
+    found: list[tuple[float, float]] = [(reached, size_bytes)]
+    equal = None
+    for _ in range(TRIES):
+        gap = (to_db(reached, metric) - to_db(target, metric)) / DB_A_STEP
+        quality = min(max(quality + gap + (PAST if gap > 0 else -PAST), 0.0), 51.0)
+        size_bytes, reached = _encode(preset, quality, clip, folder, metric)
+        found.append((reached, size_bytes))
+        equal = interpolated(found, target, metric)
+        if equal is not None:
             break
-    assert own is not None
-    equal = interpolated(found, target, metric)
     return Picked(size_bytes=own[0], score=own[1], equal_bytes=equal)
 
 
-def _encode(preset: str, quality: float, clip: Path, folder: Path) -> tuple[int, Score]:
+def _encode(
+    preset: str, quality: float, clip: Path, folder: Path, metric: str
+) -> tuple[int, float]:
     target = folder / "handbrake.mp4"
     argv = [
         "HandBrakeCLI", "-i", str(clip), "-o", str(target), "--preset", preset,
         "-q", f"{quality:g}", "-a", "none", "-s", "none", "--crop-mode", "none",
     ]  # fmt: skip
     subprocess.run(argv, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    made = video_bytes(target), score(target, clip)
+    made = video_bytes(target), score(target, clip, metric)
     target.unlink()
     return made

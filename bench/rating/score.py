@@ -11,7 +11,6 @@ import json
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,47 +18,41 @@ import av
 import imageio_ffmpeg
 
 _SSIM = re.compile(r"SSIM .*All:([0-9.]+)")
-EVERY = 3
+_VMAF = "libvmaf=n_subsample=3:n_threads=2:log_fmt=json:log_path=v.json"
 
 
 class ScoreFailed(Exception):
     """ffmpeg could not compare the two; its last words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Means over all frames."""
+def score(result: Path, source: Path, metric: str) -> float:
+    """The mean over all frames; `metric` is "SSIM" (0 to 1, all planes) or "VMAF" (0 to 100).
 
-    ssim: float
-    vmaf: float
-
-    def by(self, metric: str) -> float:
-        return self.ssim if metric == "SSIM" else self.vmaf
-
-
-def score(result: Path, source: Path) -> Score:
-    """Raises: ScoreFailed."""
+    Raises: ScoreFailed.
+    """
     size, rate = _shown(result, source)
     even = f"scale={size}:flags=bicubic,format=yuv420p"
+    compare = "ssim" if metric == "SSIM" else _VMAF
     graph = (
-        f"[0:v:0]setpts=PTS-STARTPTS,{even},split[a][c];"
-        f"[1:v:0]setpts=PTS-STARTPTS,fps={rate},{even},split[b][d];"
-        "[a][b]ssim=shortest=1[s];"
-        f"[c][d]libvmaf=shortest=1:n_subsample={EVERY}:n_threads=2:log_fmt=json:log_path=v.json[v]"
-    )
+        f"[0:v:0]setpts=PTS-STARTPTS,{even}[a];[1:v:0]setpts=PTS-STARTPTS,fps={rate},{even}[b];"
+        f"[a][b]{compare}:shortest=1[s]"
+    ).replace("ssim:", "ssim=")
     with tempfile.TemporaryDirectory() as folder:
         argv = [
             imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats",
             "-i", f"file:{result}", "-i", f"file:{source}", "-filter_complex", graph,
-            "-map", "[s]", "-f", "null", "-", "-map", "[v]", "-f", "null", "-",
+            "-map", "[s]", "-f", "null", "-",
         ]  # fmt: skip
         done = subprocess.run(argv, capture_output=True, text=True, cwd=folder, check=False)
-        found = _SSIM.search(done.stderr)
-        log = Path(folder) / "v.json"
-        if done.returncode or found is None or not log.exists():
+        if done.returncode:
             raise ScoreFailed(done.stderr[-500:])
-        vmaf = json.loads(log.read_text())["pooled_metrics"]["vmaf"]["mean"]
-    return Score(ssim=float(found[1]), vmaf=float(vmaf))
+        if metric == "VMAF":
+            pooled = json.loads((Path(folder) / "v.json").read_text())["pooled_metrics"]
+            return float(pooled["vmaf"]["mean"])
+    found = _SSIM.search(done.stderr)
+    if found is None:
+        raise ScoreFailed(done.stderr[-500:])
+    return float(found[1])
 
 
 def _shown(result: Path, source: Path) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def likely_bytes(plan: Plan, facts: MediaFacts) -> int | None:
     assert plan.width and plan.height and plan.qvbr_level
     level = levels_to_try(plan.target)[0] + 1 if plan.route is Route.SEARCH else plan.qvbr_level
     pixel_rate = plan.width * plan.height * (facts.video.frame_rate or 30)
-    kbps = float(2 ** typical_log2(level)) * (pixel_rate / _REFERENCE) ** _POWER
+    kbps: float = 2 ** typical_log2(level) * (pixel_rate / _REFERENCE) ** _POWER
     kbps *= CODEC_BITS.get(plan.codec, 1.0)
     caps = [plan.max_bitrate_bps, plan.max_average_bps]
     bps = min([1000 * kbps, *(cap for cap in caps if cap is not None)])
