@@ -157,6 +157,9 @@ class Cloud:
         config = Config(
             retries={"total_max_attempts": 3, "mode": "standard"},
             max_pool_connections=50,
+            # A function may run for as long as its time-out, 15 minutes at most, and must not be
+            # called a second time because it does.
+            read_timeout=930 if service == "lambda" else 60,
             signature_version="s3v4" if service == "s3" else None,
         )
         return {
