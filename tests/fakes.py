@@ -416,6 +416,9 @@ class Storage(Failing):
         self._may_fail("delete_prefix")
         for at in [at for at in self.objects if at[0] == bucket and at[1].startswith(prefix)]:
             del self.objects[at]
+        self.abort_uploads(bucket, prefix)
+
+    def abort_uploads(self, bucket: str, prefix: str) -> None:
         for upload_id, upload in list(self.uploads.items()):
             if upload.bucket == bucket and upload.key.startswith(prefix):
                 del self.uploads[upload_id]

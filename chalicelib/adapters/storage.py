@@ -299,6 +299,10 @@ class Storage:
             keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
             if keys:
                 self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+        self.abort_uploads(bucket, prefix)
+
+    def abort_uploads(self, bucket: str, prefix: str) -> None:
+        """End every unfinished upload below a prefix; what it has of its parts is gone."""
         for page in self._s3.get_paginator("list_multipart_uploads").paginate(
             Bucket=bucket, Prefix=prefix
         ):
