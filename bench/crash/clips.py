@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +58,14 @@ def _film(path: Path, number: int) -> None:
     _ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, *how, *tags, f"file:{path}")
 
 
+def _heavy(path: Path, number: int) -> None:
+    """A film with so much padding behind it that it is copied in parts."""
+    _film(path, number)
+    padding = random.Random(number).randbytes(7 * 2**20)
+    with path.open("ab") as file:
+        file.write((8 + len(padding)).to_bytes(4, "big") + b"free" + padding)
+
+
 def _grainy(path: Path, number: int) -> None:
     """Noise that the first level smooths away, so that it is encoded again."""
     noise = f"noise=c0s=11:c0f=t+u:all_seed={6 + number}"
@@ -106,6 +115,7 @@ KINDS = {
     name: Kind(name=name, end=end, extension=extension, make=make, variants=variants, weight=weight)
     for name, end, extension, make, variants, weight in (
         ("film", End.COMPLETED, ".mp4", _film, 4, 6),
+        ("heavy", End.COMPLETED, ".mp4", _heavy, 1, 1),
         ("grainy", End.COMPLETED, ".MOV", _grainy, 2, 1),
         ("long", End.COMPLETED, ".mp4", _long, 1, 1),
         ("starved", End.KEPT, ".mp4", _starved, 3, 4),

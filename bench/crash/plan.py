@@ -141,6 +141,8 @@ def _needed(kill: Kill) -> str:
         return "words"
     if operation == "choose":
         return "long"
+    if operation in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"):
+        return "heavy"
     return "film" if operation in _ENCODING else "starved"
 
 
