@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.config import all_presets
+from chalicelib.config import all_presets, all_workflows
 from chalicelib.domain.control import BadRequest, NotNow, UnknownJob, name_of, why_not_retry
 from chalicelib.domain.job import Job, Request, Status
 from chalicelib.domain.text import iso
@@ -40,8 +40,10 @@ FORGOTTEN = (
     "encoder_ssim_mean",
     "measurement",
     "verdict",
+    "copy_under_way",
     "reason",
     "error",
+    "left_at",
     "dropped_again_at",
     "source_key",
 )
@@ -76,6 +78,8 @@ def retry(
         return _started(services, job)  # it was begun already
     if problem := why_not_retry(job, force=force):
         raise NotNow(problem)
+    if job.workflow not in all_workflows():
+        raise NotNow(f"Its workflow, {job.workflow}, is no longer there.")
     begun, asked = _begun(services, job, by, preset)
     if begun is None:
         return _met(services, job, asked, after_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -185,11 +186,12 @@ def test_a_published_copy_the_record_does_not_know_is_removed(
     room.drop()
     copy = room.world.storage.copy
 
-    def cancelled_meanwhile(*args: object, **options: object) -> None:
-        copy(*args, **options)  # type: ignore[arg-type]
+    def cancelled_meanwhile(*args: Any, **options: Any) -> bool:
+        whole = copy(*args, **options)
         cancel(room.person(), room.job_id, by="anna")
         if its_worker == "dies":
             raise aws_error("Killed")
+        return whole
 
     room.world.storage.copy = cancelled_meanwhile  # type: ignore[method-assign]
     room.play()

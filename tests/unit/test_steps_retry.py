@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from chalicelib.domain.control import BadRequest, NotNow, UnknownJob
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import iso
 from chalicelib.steps.cancel import cancel
-from chalicelib.steps.retry import retry
+from chalicelib.steps.retry import FORGOTTEN, retry
 from tests.examples import a_measurement, a_score
 from tests.fakes import COMPRESSED, TEMP, Killed, Peril, aws_error, event
 from tests.unit.control_room import RESULT, SOURCE, ControlRoom, StepIn, control_room
@@ -168,6 +170,27 @@ def test_a_preset_there_is_not(control_room: Rooms) -> None:
     with pytest.raises(BadRequest, match=r"no preset 'best'; choose .*balanced"):
         again(room, preset="best")
     assert room.job.run == 1
+
+
+def test_every_field_of_a_job_is_forgotten_changed_or_kept_on_purpose() -> None:
+    """A new field has to be thought about: what of it may a new run believe?"""
+    changed = {"run", "status", "updated_at", "execution_started", "attempt", "encoder_faults"}
+    changed |= {"wanted_preset", "requests", "source_run", "fetched"}
+    source = {"job_id", "workflow", "file_id", "folder_id", "file_name", "mime_type"}
+    source |= {"version_key", "size_bytes", "md5", "uploader", "source_url", "uploaded_at"}
+    source |= {"created_at", "revision_id"}
+    published = {"published_key", "published_size_bytes", "published_run", "litter", "link_number"}
+    told = {"timeline", "notices_sent", "row_version", "synced_version", "row_id", "cost_usd"}
+    replanned = {"first_attempt"}  # by Plan, with the first attempt of the new run
+    groups = [changed, source, published, told, replanned, set(FORGOTTEN)]
+    assert sorted(chain(*groups)) == sorted(field.name for field in fields(Job))
+
+
+def test_a_workflow_that_is_gone(control_room: Rooms) -> None:
+    room = failed(control_room())
+    room.world.records.update(room.job_id, {"workflow": "archive-of-old"})
+    with pytest.raises(NotNow, match="is no longer there"):
+        again(room)
 
 
 # The copy of the source
