@@ -43,7 +43,7 @@ class Results:
         if text and not text.endswith("\n"):  # we died writing it
             self._append("\n")
         for line in text.splitlines():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, KeyError):
                 told = json.loads(line)
                 self._done[told["job"]] = told["name"], told["content"]
 
