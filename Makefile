@@ -45,7 +45,7 @@ format: $(READY) ## Put the code into the project's style
 
 .PHONY: bench
 bench: $(READY) ## Measure something: make bench NAME=overhead
-	@$(BIN)/python -m bench.$(or $(NAME),overhead) $(ARGS)
+	@$(BIN)/python -m bench.$(or $(NAME),overhead) $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))') $(ARGS)
 
 .PHONY: package
 package: $(READY) ## Build what goes to AWS into build/ (STAGE=prod)

@@ -238,7 +238,7 @@ def diagram(row: Row, tried: Dial, target: Target) -> plot.Diagram:
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--clips", type=Path, required=True, help="a folder of films")
+    parser.add_argument("--clips", type=Path, help="a folder of films (default: drawn ones)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each film (%(default)s)")
     parser.add_argument("--metric", choices=sorted(TARGETS), default="SSIM")
     parser.add_argument("--target", type=float, help="mean score (SSIM 0.95, VMAF 93)")
@@ -251,13 +251,18 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         films = Path(place) / "films"
         films.mkdir()
-        for clip in clips.cut(args.clips, films, seconds=args.seconds):
+        folder = args.clips
+        if folder is None:
+            folder = Path(place) / "drawn"
+            folder.mkdir()
+            clips.draw(folder, seconds=args.seconds)
+        for clip in clips.cut(folder, films, seconds=args.seconds):
             if args.only not in clip.name:
                 continue
-            folder = Path(place) / clip.stem
-            folder.mkdir()
+            scratch = Path(place) / f"of {clip.stem}"
+            scratch.mkdir()
             try:
-                row, tried = measure(clip, folder, target)
+                row, tried = measure(clip, scratch, target)
             except (Rejected, offline.EncodeFailed) as problem:
                 print(f"{clip.name}: left out: {problem}", file=sys.stderr)
                 continue

@@ -13,6 +13,25 @@ import imageio_ffmpeg
 _CONTAINERS = {"h264": ".mp4", "hevc": ".mp4", "av1": ".mp4", "vp8": ".webm", "vp9": ".webm"}
 
 
+#: Films of our own, for who has none at hand: pictures that ffmpeg draws.
+_DRAWN = {
+    "zoom.mp4": "mandelbrot=s=640x360:r=25:maxiter=400,format=yuv420p",
+    "noisy.mp4": "testsrc2=s=640x360:r=25,noise=alls=8:allf=t,format=yuv420p",
+    "screen.mp4": "smptehdbars=s=640x360:r=25,drawgrid=w=32:h=32:t=1,scroll=v=0.001,format=yuv420p",
+}
+
+
+def draw(folder: Path, *, seconds: float) -> None:
+    """Make the films in `folder`."""
+    for name, picture in _DRAWN.items():
+        argv = [
+            imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", "-f", "lavfi",
+            "-t", f"{seconds:g}", "-i", picture, "-preset", "veryfast", "-crf", "8",
+            f"file:{folder / name}",
+        ]  # fmt: skip
+        subprocess.run(argv, check=True)
+
+
 def cut(folder: Path, into: Path, *, seconds: float) -> list[Path]:
     """The films of a folder, by name. What is no film is left out."""
     made = []

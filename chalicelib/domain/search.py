@@ -52,7 +52,7 @@ TYPICAL_SCORES = {
 #: kbit/s of each level at 1080p30, likewise.
 TYPICAL_KBPS = (720, 991, 1386, 1844, 2457, 3335, 4472, 5908, 7945, 11406)
 #: The prediction must be this much above the target, or half of all results would miss it.
-MARGIN_DB = 0.06
+MARGIN_DB = 0.1
 #: A target further than this above what the highest level promises is given up without an encode;
 #: further still by so much for each level between that one and the highest that was tried.
 HOPELESS_DB, HOPELESS_DB_A_LEVEL = 1.0, 0.3
