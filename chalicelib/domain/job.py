@@ -122,6 +122,7 @@ class Job:
 
     Attributes:
         revision_id: Drive's name of the upload that brought this content.
+        withdrawn_at: when the file was found to be gone or replaced before it was copied.
         left_at: when the file was seen in the bin or elsewhere after the job had failed.
         dropped_again_at: when it came back unchanged after that.
         wanted_preset: a person's choice, in place of the workflow's preset.
@@ -155,6 +156,7 @@ class Job:
     source_url: str | None = None
     uploaded_at: str | None = None
     revision_id: str | None = None
+    withdrawn_at: str | None = None
     left_at: str | None = None
     dropped_again_at: str | None = None
     # what people want

@@ -1,15 +1,20 @@
 """Dropped again: the very content that failed, or was cancelled, comes back.
 
-It is the same job, so nothing starts by itself, and whoever dropped it is told so at once. Drive's
-log mentions a file for many reasons; what counts as a drop is a new upload of the same content, or
-a return from the bin or from another folder.
+It is the same job, so nothing starts by itself, and whoever dropped it is told so at once; unless
+it was never copied, because it was gone by then: it is back now, and begins anew. Drive's log
+mentions a file for many reasons; what counts as a drop is a new upload of the same content, or a
+return from the bin or from another folder.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
+from chalicelib.domain.control import NotNow
 from chalicelib.domain.drive import DriveFile, is_video, version_names
+from chalicelib.domain.errors import Temporary
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.notice import dropped_again_notice
 from chalicelib.domain.text import iso
@@ -26,6 +31,14 @@ def dropped(services: Services, job: Job, file: DriveFile) -> None:
 
     The email goes out before it is written down, so one too many is possible, and none too few.
     """
+    if job.withdrawn_at is not None and job.status.is_open:
+        raise Temporary("The file is back before its job was closed; its change is read again.")
+    if job.withdrawn_at is not None and job.status is Status.FAILED:
+        from chalicelib.steps.retry import retry  # which starts executions as sync does
+
+        with contextlib.suppress(NotNow):  # somebody else was faster
+            retry(services, job.job_id, by=job.uploader or "someone", after_run=job.run)
+        return
     uploaded_anew = job.revision_id is not None and file.head_revision_id != job.revision_id
     if job.status not in ENDED or not (uploaded_anew or job.left_at is not None):
         return

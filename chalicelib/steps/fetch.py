@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from chalicelib.adapters.drive_errors import FileGone
 from chalicelib.domain import keys
 from chalicelib.domain.drive import DriveFile, version_names
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Fetched, Job
+from chalicelib.domain.text import iso
 from chalicelib.fetching.checking import md5_of_copy
 from chalicelib.fetching.copying import copy_of
 from chalicelib.fetching.hashing import recalled
@@ -33,7 +35,16 @@ def fetch(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             as Drive's checksum says.
         Temporary: Drive is unavailable, or the bytes that came were not the file's.
     """
-    return {"done": job.source_key is not None or _copy_and_check(services, job, call)}
+    if job.source_key is not None:
+        return {"done": True}
+    try:
+        return {"done": _copy_and_check(services, job, call)}
+    except (Withdrawn, FileGone):
+        # Should it come back, it was never tried: from now on `dropped_again` looks out for it.
+        job = ledger.write(services, job, row=False, withdrawn_at=iso(services.now()))
+        check_unchanged(services.drive.get(job.file_id), job)
+        ledger.write(services, job, row=False, withdrawn_at=None)
+        raise Temporary("The file was gone for a moment; it is copied now.") from None
 
 
 def _copy_and_check(services: Services, job: Job, call: StepCall) -> bool:
@@ -92,12 +103,19 @@ def _refuse_copy(services: Services, job: Job, at: tuple[str, str], etag: str) -
     raise Temporary("The copy from Drive differs from the original; it is copied again.")
 
 
+class Withdrawn(Rejected):
+    """The file was taken away or replaced by whoever put it there."""
+
+
 def check_unchanged(file: DriveFile, job: Job) -> None:
-    """Raises: Rejected: it is not the file any more that this job is about."""
+    """Raises:
+    Withdrawn: it is not the file any more that this job is about.
+    Rejected: it may not be downloaded.
+    """
     if file.trashed:
-        raise Rejected("The file was moved to the bin before it was copied.")
+        raise Withdrawn("The file was moved to the bin before it was copied.")
     if job.version_key not in version_names(file) or file.size_bytes != job.size_bytes:
-        raise Rejected(
+        raise Withdrawn(
             "The file was replaced while it was being copied. "
             "The new version is processed as a video of its own."
         )

@@ -43,6 +43,7 @@ FORGOTTEN = (
     "copy_under_way",
     "reason",
     "error",
+    "withdrawn_at",
     "left_at",
     "dropped_again_at",
     "source_key",

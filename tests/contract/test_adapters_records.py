@@ -92,6 +92,7 @@ def everything() -> Job:
         "reason": "r",
         "error": "e",
         "revision_id": "0B1",
+        "withdrawn_at": "2026-05-04T09:30:00.000Z",
         "left_at": "2026-05-04T09:30:00.000Z",
         "dropped_again_at": "2026-05-04T09:30:00.000Z",
         "wanted_preset": "high",

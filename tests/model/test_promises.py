@@ -27,7 +27,7 @@ from tests.model.promises import File, Model, all_jobs, check_errors, check_now,
 stories = st.sampled_from(["good", *sorted(STORIES), "good", "low"])
 #: Which of several, whatever there is.
 which = st.integers(0, 3)
-kinds = st.sampled_from((*KINDS, *MEANWHILE))
+kinds = st.sampled_from((*KINDS, *MEANWHILE, "stopped", "stopped"))
 fates = st.none() | st.tuples(kinds, st.integers(1, 9))
 
 
@@ -298,6 +298,8 @@ class Promises(RuleBasedStateMachine):
         cloud = self.cloud
         cloud.dooms.clear()
         cloud.world.drive.rubbish = 0
+        for _ in range(3):  # while they sleep, others take over
+            cloud.pass_time(60)
         while cloud.sleepers:
             cloud.wake(cloud.sleepers[0])
         cloud.encoder.events.clear()  # lost; reconcile asks
