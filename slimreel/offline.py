@@ -150,7 +150,11 @@ def _at(file: Any, start: int, length: int) -> bytes:
 
 
 def _renamed(value: Any, change: Any) -> Any:
-    """Members by boto3's names, or by those of the wire: only the first letter differs."""
+    """Members by boto3's names, or by those of the wire: only the first letter differs. Names that
+    we gave ("Audio Selector 1") are no members."""
     if isinstance(value, Mapping):
-        return {change(name[:1]) + name[1:]: _renamed(item, change) for name, item in value.items()}
+        return {
+            change(name[:1]) + name[1:] if name.isidentifier() else name: _renamed(item, change)
+            for name, item in value.items()
+        }
     return [_renamed(item, change) for item in value] if isinstance(value, list) else value

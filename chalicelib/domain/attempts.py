@@ -7,11 +7,13 @@ from fractions import Fraction
 
 from chalicelib.domain import dial, search
 from chalicelib.domain.measurement import QualityScore
-from chalicelib.domain.plan import MAX_BITRATE_BPS, Plan
+from chalicelib.domain.plan import MAX_BITRATE_BPS, Plan, limited
 from chalicelib.domain.search import Curves, Target
 
 #: By how much a level may bind less when it is raised by one.
 CAP_STEP = 1.5
+#: What a result above its limit of size is aimed at next, of the limit.
+TIGHTER = 0.96
 
 
 def aimed_higher(plan: Plan, score: QualityScore | None, why: str) -> Plan | None:
@@ -38,6 +40,16 @@ def at_level(plan: Plan, level: float) -> Plan:
     steps = max(0.0, level - (plan.qvbr_level or level))
     cap = min(int((plan.max_bitrate_bps or MAX_BITRATE_BPS) * CAP_STEP**steps), ceiling)
     return replace(plan, qvbr_level=level, max_bitrate_bps=cap)
+
+
+def tightened(plan: Plan, result_bps: float, size_bytes: int, limit_bytes: int) -> Plan:
+    """The plan for another try at a limit of size that was passed.
+
+    Args:
+        result_bps: of the whole file that was too large; `size_bytes` is its size.
+    """
+    was_bps = plan.max_average_bps or result_bps
+    return limited(plan, was_bps * TIGHTER * limit_bytes / size_bytes, limit_bytes)
 
 
 def at_rate(plan: Plan, frame_rate: str, why: str) -> Plan:

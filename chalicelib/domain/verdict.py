@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.domain.attempts import aimed_higher, at_rate
+from chalicelib.domain.attempts import aimed_higher, at_rate, tightened
 from chalicelib.domain.measurement import (
     Measurement,
     duration_problems,
@@ -28,6 +28,7 @@ DISAGREEMENT = 0.1
 
 class Decision(StrEnum):
     ACCEPT = "accept"
+    #: Higher, or within a limit of size: another attempt.
     RETRY_HIGHER = "retry_higher"
     KEEP_ORIGINAL = "keep_original"
 
@@ -78,8 +79,12 @@ def judge(
     saved_bytes = source_size_bytes - result_size_bytes
     if 100 * saved_bytes < min_savings_percent * source_size_bytes:
         return _keep(_too_little(100 * saved_bytes / source_size_bytes, min_savings_percent))
+    tries_left = attempt - first_attempt + 1 < max_attempts
     if max_output_bytes is not None and result_size_bytes > max_output_bytes:
-        return _keep(_over_limit(result_size_bytes, max_output_bytes, source_size_bytes))
+        why = _over_limit(result_size_bytes, max_output_bytes, source_size_bytes)
+        if not tries_left:
+            return _keep(why)
+        return Verdict(decision=Decision.RETRY_HIGHER, reason=why, problems=(why,))
     low = score_problems(plan, measurement)
     if low and _is_another_picture(plan, measurement, encoder_ssim_mean):
         return _keep(
@@ -94,7 +99,6 @@ def judge(
             reason=f"{percent(saved_bytes / source_size_bytes)} smaller; all checks passed.",
         )
     problems = (*([lost] if lost else []), *low)
-    tries_left = attempt - first_attempt + 1 < max_attempts
     if tries_left and next_plan(plan, measurement) is not None:
         return Verdict(decision=Decision.RETRY_HIGHER, reason=problems[0], problems=problems)
     if lost:
@@ -123,9 +127,19 @@ def best_effort(
     )
 
 
-def next_plan(plan: Plan, measurement: Measurement) -> Plan | None:
+def next_plan(
+    plan: Plan,
+    measurement: Measurement,
+    *,
+    result_size_bytes: int = 0,
+    max_output_bytes: int | None = None,
+) -> Plan | None:
     """The plan for another attempt that may cure what was found; None where nothing would."""
     tracks = measurement.source_tracks
+    if max_output_bytes is not None and result_size_bytes > max_output_bytes:
+        length_s = max((track.end_s for track in measurement.result_tracks), default=0.0)
+        bps = result_size_bytes * 8 / max(length_s, 0.1)
+        return tightened(plan, bps, result_size_bytes, max_output_bytes)
     if lost := lost_frames(tracks, measurement.result_tracks):
         rate = roomy_rate(tracks)
         return at_rate(plan, rate, lost) if rate and plan.frame_rate is None else None

@@ -55,7 +55,12 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         return {"decision": _decision(job, verdict).value}
     job = ledger.write(services, job, **changes)
     assert job.plan is not None and job.measurement is not None
-    improved = next_plan(job.plan, job.measurement)
+    improved = next_plan(
+        job.plan,
+        job.measurement,
+        result_size_bytes=job.result_size_bytes or 0,
+        max_output_bytes=workflow.max_output_bytes,
+    )
     assert improved is not None  # judge() retries only where there is one
     begin_attempt(services, job, improved, status=Status.RETRYING, **_set_aside(job, improved))
     return {"decision": verdict.decision.value}

@@ -291,14 +291,23 @@ def test_a_second_try_that_saves_too_little_gives_way_to_the_first(world: World)
     assert (job.result_key, job.verdict and job.verdict.best_effort) == ("first", True)
 
 
-def test_a_result_above_the_workflows_limit_is_not_published(world: World, monkeypatch) -> None:
+def test_a_result_above_the_workflows_limit_is_tried_smaller_and_never_published(
+    world: World, monkeypatch
+) -> None:
     flows = {"compress": a_workflow(max_output_bytes=20_000_000)}
     monkeypatch.setattr(verify_step, "all_workflows", lambda: flows)
     measured(world, a_measurement())
+    assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "retry_higher"}
+    plan = world.job(JOB_ID).plan
+    # 30 MB in a minute are 4 Mbit/s, of which two thirds may be had
+    assert plan is not None and plan.max_average_bps == int(4e6 * 0.96 * 20 / 30)
+    assert plan.tuning == "MULTI_PASS_HQ"
+    again = {"measurement": a_measurement(), "result_size_bytes": 21_000_000, "attempt": 3}
+    world.records.update(JOB_ID, {**again, "result_key": "r"})
     assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "keep_original"}
     verdict = world.job(JOB_ID).verdict
     assert verdict is not None
-    assert "30.0 MB, more than the 20.0 MB this workflow allows" in verdict.reason
+    assert "21.0 MB, more than the 20.0 MB this workflow allows" in verdict.reason
 
 
 def test_a_source_without_its_end_is_rejected(world: World) -> None:
