@@ -179,7 +179,8 @@ def check_row(cloud: Cloud, job: Job) -> None:
 def check_emails(cloud: Cloud, jobs: list[Job]) -> None:
     """One for each end, unless the process was lost in the very act of sending it."""
     sent: Counter[tuple[str, str]] = Counter()
-    for notice in cloud.world.topic.sent:
+    about_ends = [n for n in cloud.world.topic.sent if not n.subject.startswith("Dropped again")]
+    for notice in about_ends:
         if notice.kind == "alert":
             continue  # about Slimreel, and no job
         found = re.search(r"^Job ([0-9a-f]{20}),", notice.body, re.MULTILINE)
