@@ -38,6 +38,8 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     Raises:
         JobClosed: the job has ended, or a newer run owns it.
     """
+    from chalicelib.steps.shortage import said
+
     run: Step = getattr(importlib.import_module(f"chalicelib.steps.{name}"), name)
     reach = services()
     job_id, run_number = str(event["job_id"]), int(event["run"])
@@ -45,7 +47,7 @@ def step(name: str, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     call = StepCall(state=event, deadline=time.monotonic() + max(left_s - MARGIN_S, left_s / 2))
     try:
         job = _entered(reach, job_id, run_number, name)
-        answer = run(reach, job, call)
+        answer = said(run, reach, job, call)
         log.info("job %s: %s done: %s", job_id, name, answer)
         return answer
     except SlimreelError as error:

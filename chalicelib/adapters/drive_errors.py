@@ -3,7 +3,7 @@
 DriveError
 ├── FileGone               deleted, or no longer shared with us                     (Rejected)
 ├── DownloadForbidden      Drive shows the file and will not hand out its bytes     (Rejected)
-├── QuotaExceeded          the day's allowance is used up; not before tomorrow      (Rejected)
+├── QuotaExceeded          the day's allowance is used up; not before tomorrow      (Exhausted)
 ├── FileChanged            the file is not the one we started to read; look again   (Temporary)
 ├── PageTokenInvalid       start the change log anew and list the whole folder
 ├── ChannelIdTaken         a channel of this id exists already; use a new id
@@ -18,7 +18,7 @@ Source: https://developers.google.com/workspace/drive/api/guides/handle-errors
 
 from __future__ import annotations
 
-from chalicelib.domain.errors import Rejected, SlimreelError, Temporary
+from chalicelib.domain.errors import Exhausted, Rejected, SlimreelError, Temporary
 
 
 class DriveError(SlimreelError):
@@ -45,7 +45,7 @@ class DownloadForbidden(DriveError, Rejected):
     """The file's owner, their organisation or Drive's virus check forbids the download."""
 
 
-class QuotaExceeded(DriveError, Rejected):
+class QuotaExceeded(DriveError, Exhausted):
     """A daily allowance of Google's is used up; more tries only use up tomorrow's."""
 
 
@@ -104,7 +104,7 @@ def classify(status: int, code: str, message: str) -> DriveError:
         reason = "Google Drive asks us to slow down."
         return RateLimited(reason, status=status, code=code)
     if code in _QUOTA:
-        reason = "Google Drive's daily allowance is used up; start this again tomorrow."
+        reason = "Google Drive's daily allowance is used up; there is more tomorrow."
         return QuotaExceeded(reason, status=status, code=code)
     if code in _FORBIDDEN:
         return DownloadForbidden(_FORBIDDEN[code], status=status, code=code)

@@ -1,7 +1,8 @@
 """What can go wrong with a job, by what the caller should do about it.
 
 SlimreelError
-├── Temporary      try the same thing again later; the flow retries it
+├── Temporary      try the same thing again later; the flow retries it for some minutes
+├── Exhausted      a day's allowance is used up; the flow tries again every hour
 ├── Rejected       this video cannot be processed; a person has to act; never retried
 ├── EncoderFault   the encoder failed by its own fault; a new attempt may succeed
 └── JobClosed      the job has already ended, or a newer run owns it; stop quietly
@@ -19,6 +20,10 @@ class Temporary(SlimreelError):
     """A service was slow, throttled us or broke; nothing is wrong with the video."""
 
 
+class Exhausted(SlimreelError):
+    """A service gives us no more today; nothing is wrong with the video."""
+
+
 class Rejected(SlimreelError):
     """The video cannot be processed as it is, and trying again would not help."""
 
@@ -32,11 +37,11 @@ class JobClosed(SlimreelError):
 
 
 def as_flow_sees_it(error: SlimreelError) -> SlimreelError:
-    """The same message as one of the four kinds above, which are the names flows match on.
+    """The same message as one of the kinds above, which are the names flows match on.
 
     An error of no kind is one that trying again would not cure.
     """
-    for kind in (Temporary, EncoderFault, JobClosed, Rejected):
+    for kind in (Temporary, Exhausted, EncoderFault, JobClosed, Rejected):
         if isinstance(error, kind):
             return kind(str(error))
     return Rejected(str(error))

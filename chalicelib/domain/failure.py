@@ -6,7 +6,7 @@ import json
 import re
 
 #: Errors whose message was written for people.
-_SAID_PLAINLY = ("Rejected", "EncoderFault", "Temporary")
+_SAID_PLAINLY = ("Rejected", "EncoderFault", "Temporary", "Exhausted")
 _DETAILS_LIMIT = 2000
 _STACK_TRACE = re.compile(r'Traceback \(most recent call last\)|^\s*File "[^"]*", line \d', re.M)
 

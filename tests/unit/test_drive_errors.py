@@ -22,7 +22,7 @@ from chalicelib.adapters.drive_errors import (
 )
 from chalicelib.adapters.drive_http import from_answer, translated
 from chalicelib.adapters.drive_retry import Retry
-from chalicelib.domain.errors import Rejected, Temporary
+from chalicelib.domain.errors import Exhausted, Rejected, Temporary
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,8 @@ def test_each_answer_has_its_class(status: int, code: str, expected: type[DriveE
 def test_the_flow_knows_what_to_try_again() -> None:
     assert issubclass(DriveUnavailable, Temporary)
     assert issubclass(FileChanged, Temporary)
-    for lasting in (FileGone, DownloadForbidden, QuotaExceeded):
+    assert issubclass(QuotaExceeded, Exhausted)
+    for lasting in (FileGone, DownloadForbidden):
         assert issubclass(lasting, Rejected)
 
 

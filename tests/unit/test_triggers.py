@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -14,10 +13,17 @@ from chalice.test import Client
 
 import app as app_module
 from chalicelib import triggers
-from chalicelib.adapters.drive_errors import DriveUnavailable, FileGone
+from chalicelib.adapters.drive_errors import DriveUnavailable, FileGone, QuotaExceeded
 from chalicelib.api import notifications, videos
 from chalicelib.config import settings
-from chalicelib.domain.errors import EncoderFault, JobClosed, Rejected, SlimreelError, Temporary
+from chalicelib.domain.errors import (
+    EncoderFault,
+    Exhausted,
+    JobClosed,
+    Rejected,
+    SlimreelError,
+    Temporary,
+)
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.link import signature
 from chalicelib.domain.text import iso
@@ -108,13 +114,14 @@ def test_a_closed_job_only_finishes_closing(world: World, monkeypatch, status: S
     ("error", "name"),
     [
         (DriveUnavailable("Drive is away."), "Temporary"),
+        (QuotaExceeded("There is more tomorrow."), "Exhausted"),
         (FileGone("It is gone."), "Rejected"),
         (EncoderFault("It failed."), "EncoderFault"),
         (JobClosed("It is over."), "JobClosed"),
         (SlimreelError("Of no kind."), "Rejected"),
     ],
 )
-def test_the_flow_sees_one_of_four_names(world: World, monkeypatch, caplog, error, name) -> None:
+def test_the_flow_sees_one_of_few_names(world: World, monkeypatch, caplog, error, name) -> None:
     """Step Functions takes the class name of what a Lambda function raises."""
 
     def does(*_: object) -> dict[str, Any]:
@@ -126,7 +133,28 @@ def test_the_flow_sees_one_of_four_names(world: World, monkeypatch, caplog, erro
         run()
     assert (type(caught.value).__name__, str(caught.value)) == (name, str(error))
     assert f"job {JOB_ID}: fetch: " in caplog.text
-    assert {Temporary, Rejected, EncoderFault, JobClosed} >= {type(caught.value)}
+    assert {Temporary, Exhausted, Rejected, EncoderFault, JobClosed} >= {type(caught.value)}
+
+
+def test_a_row_says_what_a_video_waits_for(world: World, monkeypatch) -> None:
+    """For up to a day and a half, while nobody should take it for stuck."""
+    refusals: list[Exception] = [QuotaExceeded("There is more tomorrow.") for _ in range(2)]
+
+    def does(*_: object) -> dict[str, Any]:
+        if refusals:
+            raise refusals.pop()
+        return {"done": True}
+
+    step_that(monkeypatch, does)
+    world.with_job(a_job())
+    for _ in range(2):
+        with pytest.raises(Exhausted):
+            run()
+        assert str(world.job(JOB_ID).waiting).endswith("every hour: There is more tomorrow.")
+    assert len(world.queues.dirty) == 1
+    assert run() == {"done": True}
+    assert world.job(JOB_ID).waiting is None
+    assert len(world.queues.dirty) == 2
 
 
 def test_what_nobody_foresaw_is_logged_with_its_job_and_raised(
