@@ -29,7 +29,7 @@ FILE_FIELDS = (
 #: The most that files.list and changes.list give at once. Source: Drive's discovery document.
 _PAGE_SIZE = 1000
 #: Of the change log: after each page its reader notes how far it came, within seconds.
-_CHANGES_AT_A_TIME = 100
+_CHANGES_AT_A_TIME = 50
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 

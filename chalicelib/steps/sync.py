@@ -146,12 +146,14 @@ class _Reading:
 
 def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
     try:
-        _read_log(reading, held.get("page_token"))
-        while not reading.is_long and not reading.released(held["hints"]):
+        while True:
+            is_read = _read_log(reading, held.get("page_token"))
+            if is_read and reading.released(held["hints"]):
+                break
+            if not is_read or reading.is_long:
+                reading.handed_on()
+                break
             held = reading.services.records.state(*STATE)
-            _read_log(reading, held.get("page_token"))
-        if reading.is_long:
-            reading.handed_on()
     except _LeaseLost:
         log.warning("the change log took longer than the lease; another reads on")
     if reading.failures:
@@ -159,7 +161,8 @@ def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
     return sum(reading.changes)
 
 
-def _read_log(reading: _Reading, token: str | None) -> None:
+def _read_log(reading: _Reading, token: str | None) -> bool:
+    """Start the jobs of what changed; False when there was no time for all of it."""
     drive = reading.services.drive
     if token is None:
         # Take the token before anyone relies on it; what is in the folder already is left
@@ -171,18 +174,22 @@ def _read_log(reading: _Reading, token: str | None) -> None:
     except PageTokenInvalid:
         log.warning("the change log's page token is no longer valid; listing the folders")
         token = drive.start_page_token()
-        _start_new(reading, _listed(reading.services))
+        if not _start_new(reading, _listed(reading.services)):
+            return False
         reading.reached(token)
         page = drive.changes(token)
     while True:
         reading.changes.append(len(page.changes))
         _give_up_unreadable(reading, page)
-        _start_new(reading, (change.file for change in page.changes if change.file))
+        if not _start_new(reading, (change.file for change in page.changes if change.file)):
+            return False  # who reads on meets the first files of this page again, as known ones
         token = page.next_page_token or page.new_start_page_token
         assert token is not None
         reading.reached(token)
-        if page.new_start_page_token or reading.is_long:
-            return
+        if page.new_start_page_token:
+            return True
+        if reading.is_long:
+            return False
         page = drive.changes(token)
 
 
@@ -192,14 +199,23 @@ def _listed(services: Services) -> Iterable[DriveFile]:
             yield from services.drive.list_folder(workflow.drive_folder)
 
 
-def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> None:
+def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> bool:
+    """Start the jobs of these files; False when there was no time for all of them.
+
+    Files that were met before do not use up the time: each holder of the lease gets further.
+    """
+    began, is_new = iso(reading.services.now()), False
     for file in files:
+        if is_new and reading.is_long:
+            return False
         try:
-            _start_jobs_of(reading.services, file)
+            jobs = _start_jobs_of(reading.services, file)
+            is_new = is_new or any(job.created_at >= began for job in jobs)
         except Exception as error:
             log.exception("Drive file %s could not be started", file.file_id)
             if not set_aside(reading.services, file.file_id, file.name, error):
                 reading.failures.append(error)
+    return True
 
 
 def _give_up_unreadable(reading: _Reading, page: ChangePage) -> None:
@@ -209,16 +225,19 @@ def _give_up_unreadable(reading: _Reading, page: ChangePage) -> None:
             give_up(reading.services, change.file_id, "", change.unreadable)
 
 
-def _start_jobs_of(services: Services, file: DriveFile) -> None:
+def _start_jobs_of(services: Services, file: DriveFile) -> list[Job]:
+    jobs = []
     for workflow in all_workflows().values():
         if workflow.drive_folder:
             found = candidate(file, workflow.drive_folder)
             if isinstance(found, Candidate):
-                dropped(services, start_job(services, workflow, found), file)
+                jobs.append(start_job(services, workflow, found))
+                dropped(services, jobs[-1], file)
                 continue
             gone(services, workflow, file)
             if workflow.drive_folder in file.parents:
                 log.info("Drive file %s ignored: %s", found.file_id, found.reason)
+    return jobs
 
 
 def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:
