@@ -85,8 +85,8 @@ def test_every_service_stumbles_once(studio: Studio, tmp_path: Path) -> None:
         Fault(service="drive", operation="files.get", status=500, code="internalError"),
         Fault(service="drive", operation="files.get", nth=2, status=403, code="rateLimitExceeded"),
         Fault(service="drive", operation="files.get_media", cut_body_at_byte=100_000),
-        Fault(service="s3", operation="UploadPart", status=503, code="SlowDown"),
-        Fault(service="s3", operation="CompleteMultipartUpload", status=500, after_effect=True),
+        Fault(service="s3", operation="PutObject", status=503, code="SlowDown"),
+        Fault(service="s3", operation="PutObject", nth=2, status=500, after_effect=True),
         Fault(service="dynamodb", operation="UpdateItem", nth=9, status=500),
         Fault(
             service="mediaconvert",

@@ -29,7 +29,7 @@ def test_no_secret_is_in_any_log_line(studio: Studio, tmp_path: Path) -> None:
     for service, operation in (
         ("drive", "files.get_media"),
         ("ssm", "GetParameter"),
-        ("s3", "UploadPart"),
+        ("s3", "PutObject"),
         ("sns", "Publish"),
         ("airtable", "records.upsert"),
     ):
