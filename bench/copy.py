@@ -306,6 +306,7 @@ def main(argv: Sequence[str]) -> int:
             ours = copied(where, film)
             rclone = by_rclone(where, film, args.rclone) if args.rclone else None
             runs.append(Run(film=film, ours=ours, rclone=rclone, read_s=bare_read(where, film)))
+            print(" ".join(runs[-1].row()), flush=True)
         film = runs[len(runs) // 2].film
         killed, short = killed_halfway(where, film), in_short_invocations(where, film)
     head = ("MB/s", "ours", "CPU s/GB", "peak MB", "rclone", "CPU s/GB", "ratio", "bare read")
