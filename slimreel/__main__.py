@@ -81,14 +81,18 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "results appear in the compressed folder. Stopped or killed, it goes on where it was.",
     )
     up.add_argument(
-        "--drive", type=Path, default=Path("drive"), metavar="DIR", help="(default: ./drive)"
+        "--drive",
+        type=Path,
+        default=Path("drive"),
+        metavar="DIR",
+        help="drop videos here; its folders are other Drive folders (default: ./drive)",
     )
     up.add_argument(
         "--compressed",
         type=Path,
         default=Path("compressed"),
         metavar="DIR",
-        help="(default: ./compressed)",
+        help="find results here (default: ./compressed)",
     )
     up.add_argument(
         "--data-dir",
@@ -97,7 +101,9 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="DIR",
         help="where everything else is kept (default: .slimreel/up in the checkout)",
     )
-    up.add_argument("--port", type=int, metavar="N", help="(default: that of last time)")
+    up.add_argument(
+        "--port", type=int, metavar="N", help="of the address (default: that of last time)"
+    )
     up.add_argument(
         "--encoder-jobs", type=int, default=1, metavar="N", help="videos encoded at the same time"
     )
