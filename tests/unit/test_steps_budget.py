@@ -218,7 +218,7 @@ def test_each_attempt_is_counted_and_a_fault_of_the_encoder_is_not(
 @pytest.mark.parametrize("room_for_it", [True, False])
 def test_killed_at_any_call(control_room: Rooms, cost_usd: float, room_for_it: bool) -> None:
     """Of the step: counted once, told once, and it goes on."""
-    usd = f"{cost_usd:.6f}" if room_for_it else "0"
+    usd = f"{10 * cost_usd:.6f}" if room_for_it else "0"
     peril = Peril()
     room = at_budget(limited(control_room(), usd), peril)
     advance_or_die(room)

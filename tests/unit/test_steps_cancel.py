@@ -11,6 +11,7 @@ from chalicelib import triggers
 from chalicelib.domain.control import NotNow, UnknownJob
 from chalicelib.domain.job import Status
 from chalicelib.steps.cancel import cancel
+from chalicelib.steps.retry import retry
 from tests.fakes import Killed, Peril, aws_error
 from tests.unit.control_room import RESULT, SOURCE, ControlRoom, StepIn, control_room
 
@@ -213,6 +214,56 @@ def test_what_is_published_can_no_longer_be_cancelled(control_room: Rooms) -> No
     check_completed(room)
     with pytest.raises(NotNow, match="has ended as Completed"):
         cancel(room.person(), room.job_id, by="anna")
+
+
+def test_what_is_published_while_somebody_cancels_stays_published(control_room: Rooms) -> None:
+    room = control_room()
+    room.drop()
+    room.play(until=lambda: room.flows.running()[0].state == "Publish")
+    # She reads the record, and then the film is published.
+    room.world.peril = StepIn(2, lambda: room.flows.advance(room.flows.running()[0]))
+    anna = room.world.new_process()
+    with pytest.raises(NotNow, match="too late"):
+        cancel(anna, room.job_id, by="anna")
+    room.watched_by(Peril())
+    room.play()
+    check_completed(room)
+
+
+def test_tidying_up_late_leaves_alone_what_a_new_run_has_fetched(control_room: Rooms) -> None:
+    room = encoding(control_room())
+
+    def a_new_run_is_faster() -> None:
+        retry(room.person(), room.job_id, by="ben")
+        room.play(until=lambda: bool(room.encoding()))
+
+    counted = Peril()
+    room.watched_by(counted)
+    cancel(room.services, room.job_id, by="anna")
+    tidies = counted.calls.index("storage.delete_prefix") + 1
+    room = encoding(control_room())
+    room.world.peril = StepIn(tidies, a_new_run_is_faster)
+    anna = room.world.new_process()
+    room.world.peril = Peril()
+    cancel(anna, room.job_id, by="anna")
+    assert room.job.run == 2
+    assert str(room.job.source_key) in room.temporary()
+    room.watched_by(Peril())
+    room.play()
+    room.hours_later()
+    assert room.job.status is Status.COMPLETED
+    assert room.temporary() == []
+
+
+def test_what_is_published_is_never_swept_up(control_room: Rooms) -> None:
+    room = control_room()
+    room.drop()
+    room.play()
+    published = room.published()
+    room.world.records.update(room.job_id, {"litter": tuple(published), "open": "1"})
+    room.hours_later()
+    assert room.job.litter == ()
+    assert room.published() == published
 
 
 def test_an_unknown_job(control_room: Rooms) -> None:
