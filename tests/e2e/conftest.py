@@ -48,7 +48,7 @@ class Studio:
         job = self.job(job_id)
         return True if job and job.step == step else None
 
-    def finished(self, job_id: str, *, mailed: bool = True) -> Job:
+    def finished(self, job_id: str, *, mailed: bool = True, wait_s: float = WAIT_S) -> Job:
         """The job once it is closed, its row written, its execution over and its email out."""
 
         def closed() -> Job | None:
@@ -59,7 +59,7 @@ class Studio:
             over = self.deployment.flows.status(job.workflow, name) != "RUNNING"
             return job if over and (job.notices_sent or not mailed) else None
 
-        return until(closed, f"job {job_id} to end; it is {self.job(job_id)}")
+        return until(closed, f"job {job_id} to end; it is {self.job(job_id)}", wait_s)
 
     def row(self, job_id: str) -> dict[str, Any]:
         [row] = self.deployment.rows(job_id)

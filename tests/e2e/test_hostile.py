@@ -70,7 +70,8 @@ def named(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         name: drive.add_file(inbox, name, film + box(b"free", bytes([number])))
         for number, name in enumerate(NAMES)
     }
-    return {name: studio.finished(studio.job_id(file_id)) for name, file_id in files.items()}
+    jobs = {name: studio.job_id(file_id) for name, file_id in files.items()}
+    return {name: studio.finished(job_id, wait_s=100) for name, job_id in jobs.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
