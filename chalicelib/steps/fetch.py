@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from chalicelib.adapters.drive_errors import FileGone
 from chalicelib.domain import keys
 from chalicelib.domain.drive import DriveFile, version_names
-from chalicelib.domain.errors import Rejected, Temporary
+from chalicelib.domain.errors import Rejected, SlimreelError, Temporary, as_flow_sees_it
 from chalicelib.domain.job import Fetched, Job
 from chalicelib.domain.text import iso
 from chalicelib.fetching.checking import md5_of_copy
@@ -22,6 +22,7 @@ from chalicelib.fetching.hashing import recalled
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
+from chalicelib.steps.later import or_later
 
 #: Copies that are not what Drive's checksum says before a person has to look.
 WRONG_COPIES = 3
@@ -38,7 +39,22 @@ def fetch(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     if job.source_key is not None:
         return {"done": True}
     try:
-        return {"done": _copy_and_check(services, job, call)}
+        return {"done": _copied_while_there(services, job, call)}
+    except SlimreelError as error:
+        if isinstance(as_flow_sees_it(error), Rejected):
+            or_later(job, "unfinished uploads were not ended", lambda: _end_uploads(services, job))
+        raise
+
+
+def _end_uploads(services: Services, job: Job) -> None:
+    """No run goes on with this copy: what there is of it would only cost money."""
+    key = keys.source_key(job.job_id, job.file_name, job.source_run)
+    services.storage.abort_uploads(services.settings.temp_bucket, key)
+
+
+def _copied_while_there(services: Services, job: Job, call: StepCall) -> bool:
+    try:
+        return _copy_and_check(services, job, call)
     except (Withdrawn, FileGone):
         # Should it come back, it was never tried: from now on `dropped_again` looks out for it.
         job = ledger.write(services, job, row=False, withdrawn_at=iso(services.now()))

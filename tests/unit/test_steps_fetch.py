@@ -442,3 +442,26 @@ def test_nor_does_it_hide_bytes_that_are_not_the_files(world: World) -> None:
     world.drive.contents["film"] = FILM[::-1]
     with pytest.raises(Temporary, match="differs"):
         fetch(world.services, job, call())
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["in the record", "its creator died"])
+def test_a_copy_that_cannot_be_finished_leaves_no_open_upload(world: World, is_known: bool) -> None:
+    job = dropped(world)
+    upload_id = world.storage.create_upload(TEMP, KEY, content_type="video/mp4")
+    if is_known:
+        fetched = Fetched(upload_id=upload_id, part_size_bytes=PART)
+        world.records.update(JOB_ID, {"fetched": fetched}, row=False)
+        job = world.job(JOB_ID)
+    world.drive.replace("film", b"another film")
+    with pytest.raises(Rejected, match="replaced"):
+        fetch(world.services, job, call())
+    assert world.storage.uploads == {}
+
+
+def test_a_copy_that_failed_for_now_keeps_its_upload(world: World) -> None:
+    job = dropped(world)
+    upload_id = world.storage.create_upload(TEMP, KEY, content_type="video/mp4")
+    world.drive.fail_next("get", Temporary("Drive is away."))
+    with pytest.raises(Temporary):
+        fetch(world.services, job, call())
+    assert [*world.storage.uploads] == [upload_id]
