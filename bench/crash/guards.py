@@ -128,16 +128,12 @@ GUARDS = (
         without=(
             Edit(
                 path="chalicelib/steps/sync.py",
-                old="        _start_new(reading, (change.file for change in page.changes if "
-                "change.file))\n"
-                "        token = page.next_page_token or page.new_start_page_token\n"
-                "        assert token is not None\n"
-                "        reading.reached(token)\n",
+                old="        if not _start_new(reading, (change.file for change in page.changes if "
+                "change.file)):\n",
                 new="        token = page.next_page_token or page.new_start_page_token\n"
-                "        assert token is not None\n"
-                "        reading.reached(token)\n"
-                "        _start_new(reading, (change.file for change in page.changes if "
-                "change.file))\n",
+                "        reading.reached(str(token))\n"
+                "        if not _start_new(reading, (change.file for change in page.changes if "
+                "change.file)):\n",
             ),
         ),
         lives=(_life(_drop("starved"), kill=_kill("dynamodb", "PutItem", When.BEFORE)), _PEACE),
@@ -199,7 +195,7 @@ GUARDS = (
             ),
         ),
         lives=(
-            _life(_drop("starved"), kill=_kill("s3", "CreateMultipartUpload", When.AFTER)),
+            _life(_drop("heavy"), kill=_kill("s3", "CreateMultipartUpload", When.AFTER)),
             _PEACE,
         ),
         breaks=("left over",),

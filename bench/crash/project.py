@@ -60,6 +60,31 @@ SECONDS = (
         new="VisibilityTimeout: 15",
         count=None,
     ),
+    *(
+        Edit(
+            path="chalicelib/steps/airtable_pause.py",
+            old=f"{name} = {long}\n",
+            new=f"{name} = {short}\n",
+        )
+        for name, long, short in (
+            ("FIRST_PAUSE", "timedelta(minutes=10)", "timedelta(seconds=4)"),
+            ("LONGEST_PAUSE", "timedelta(hours=2)", "timedelta(seconds=8)"),
+            ("OUT_OF_CALLS_PAUSE", "timedelta(hours=1)", "timedelta(seconds=8)"),
+        )
+    ),
+    *(
+        Edit(path="chalicelib/steps/rows.py", old=f"{name} = {long}\n", new=f"{name} = {short}\n")
+        for name, long, short in (
+            ("FIRST_REFUSAL", "timedelta(minutes=30)", "timedelta(seconds=4)"),
+            ("LONGEST_REFUSAL", "timedelta(days=1)", "timedelta(seconds=8)"),
+        )
+    ),
+    # How long SQS knows a message again: shorter than rows wait to be queued once more.
+    Edit(
+        path="slimreel/local/queues.py",
+        old="_DEDUPLICATION_S = 300.0\n",
+        new="_DEDUPLICATION_S = 1.0\n",
+    ),
     # As small as S3 takes parts, so that a small file has two.
     Edit(
         path="chalicelib/fetching/parts.py",
