@@ -42,6 +42,8 @@ SCHEDULES: dict[str, tuple[float, Callable[[], None]]] = {
     "requeue": (10 * 60, triggers.requeue_rows),
 }
 STEPS = sorted(set(re.findall(r"\$\{(\w+)\}", (WORKFLOWS / "compress.asl.json").read_text())))
+#: What may be delivered twice, and at once.
+TWICE = (*SCHEDULES, "webhook", "sync", "rows", "encode_changed", "execution_ended")
 #: No invocation lives longer.
 #: Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LAMBDA_S = 900
@@ -136,8 +138,9 @@ class Cloud:
     def _meanwhile(self, kind: str, what: str, work: Callable[[], Any]) -> None:
         """Others do something while a process is between two of its calls."""
         ours = self._here.services
-        if kind == "again":  # the same event or schedule, delivered twice
-            self.attempt(f"{what} again", work)
+        if kind == "again":  # the same event or schedule, delivered twice; a flow waits for a step
+            if what in TWICE:
+                self.attempt(f"{what} again", work)
         elif kind in SCHEDULES:
             self.attempt(kind, SCHEDULES[kind][1])
         elif kind == "events":
