@@ -12,7 +12,7 @@ from slimreel.cli.show import jobs_table
 
 STATUSES = ("processing", "retrying", "completed", "kept original", "failed", "cancelled")
 MOST_AT_ONCE = 100
-NEXT = "Drop a video into the Drive folder, or: slimreel submit DRIVE_ID"
+NEXT = "Drop a video into the Drive folder, or: slimreel submit --help"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
