@@ -128,8 +128,8 @@ def _document(endings: dict[str, list[Ending]], seconds: float) -> str:
         "published as it is has the original's SHA-256; what is published smaller decodes without "
         "a complaint, with the same tracks and lengths, by a plain ffmpeg "
         f"({imageio_ffmpeg.get_ffmpeg_version()}) that shares no code with Slimreel, and its SSIM "
-        "is within 0.01 of the one Slimreel reports (0.05 where the original itself is damaged: ffmpeg "
-        "patches such pictures a little differently each time).",
+        "is within 0.01 of the one Slimreel reports (0.05 where the original itself is damaged: "
+        "ffmpeg patches such pictures a little differently each time).",
         "",
         f"**Rules broken: {broken}.**",
     ]
