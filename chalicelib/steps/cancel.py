@@ -24,7 +24,8 @@ from chalicelib.domain.job import Job, Request, Status
 from chalicelib.domain.text import iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
-from chalicelib.steps.settle import settle
+from chalicelib.steps.later import or_later
+from chalicelib.steps.settle import settle, stop
 
 
 def cancel(services: Services, job_id: str, *, by: str) -> Job:
@@ -37,13 +38,18 @@ def cancel(services: Services, job_id: str, *, by: str) -> Job:
     job = services.records.get(job_id)
     if job is None:
         raise UnknownJob(job_id)
-    if job.status is not Status.CANCELLED:
-        job = _marked(services, job, by)
-    settle(services, job)
-    return job
+    marked = None if job.status is Status.CANCELLED else _marked(services, job, by)
+    if marked is None:
+        # Somebody else was quicker, and tells people; two at once would tell them twice.
+        job = services.records.get(job_id) or job
+        or_later(job, "it was not stopped", lambda: stop(services, job))
+        return job
+    settle(services, marked)
+    return marked
 
 
-def _marked(services: Services, job: Job, by: str) -> Job:
+def _marked(services: Services, job: Job, by: str) -> Job | None:
+    """The job as it is cancelled; None when somebody else has just done that."""
     _check(job)
     now = services.now()
     asked = Request(action="cancel", by=name_of(by), at=iso(now), run=job.run)
@@ -60,7 +66,7 @@ def _marked(services: Services, job: Job, by: str) -> Job:
     except JobClosed:
         now_is = services.records.get(job.job_id)
         if now_is is not None and (now_is.run, now_is.status) == (job.run, Status.CANCELLED):
-            return now_is  # somebody else was a moment quicker
+            return None
         _check(now_is or job)
         raise NotNow("The job was started anew this moment; look at it again.") from None
 

@@ -30,7 +30,7 @@ def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
     """
     was_cut_short = job.status is Status.CANCELLED
     done = [
-        not was_cut_short or or_later(job, "it was not stopped", lambda: _stop(services, job)),
+        not was_cut_short or or_later(job, "it was not stopped", lambda: stop(services, job)),
         or_later(job, "people were not told", lambda: notify(services, job)),
         or_later(job, "temporary files were not removed", lambda: _tidy_up(services, job)),
     ]
@@ -60,8 +60,10 @@ def stop_encode(services: Services, job: Job) -> None:
         services.encoder.cancel_job(encoder_job_id)
 
 
-def _stop(services: Services, job: Job) -> None:
-    """The execution ends by itself once its waiting task has an answer."""
+def stop(services: Services, job: Job) -> None:
+    """Stop what still runs for a cancelled job. Its execution ends by itself once the task it
+    waits at has an answer.
+    """
     if job.task_token is not None:
         cause = json.dumps({"errorMessage": job.reason})
         services.flows.fail(job.task_token, error="JobClosed", cause=cause)

@@ -149,6 +149,28 @@ def test_waiting_for_the_end(world: World, slimreel: Any, functions: InProcess) 
     assert (code, len(looks)) == (0, 4) and "Completed" in said
 
 
+def test_a_terminal_follows_a_job_to_its_end(
+    world: World, slimreel: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which Rich takes for a terminal
+    world.with_job(a_job(step="encode", encode_percent=40))
+    get, looks = world.records.get, []
+
+    def ends_after_a_while(job_id: str) -> Any:
+        looks.append(job_id)
+        if len(looks) == 3:
+            world.records.update(JOB_ID, {"status": Status.CANCELLED})
+        if len(looks) == 6:  # of a person who only looks on
+            raise KeyboardInterrupt
+        return get(job_id)
+
+    world.records.get = ends_after_a_while  # type: ignore[method-assign]
+    code, said = slimreel("status", JOB_ID)
+    assert (code, len(looks)) == (1, 3)
+    assert "encoding, attempt 0" in said and "Cancelled" in said
+    assert slimreel("status", JOB_ID, "--once")[0] == 1
+
+
 def test_submit_by_id_and_by_link(world: World, slimreel: Any) -> None:
     world.drive.add("Take 3.mov", b"film", file_id=FILE_ID)
     code, said = slimreel("submit", FILE_ID, "--preset", "high")

@@ -167,6 +167,25 @@ def test_two_people_at_once(control_room: Rooms) -> None:
     assert [(r.action, r.by) for r in room.job.requests] == [("cancel", "anna")]
 
 
+def test_a_request_that_is_repeated_while_the_first_is_at_work_tells_nobody_twice(
+    control_room: Rooms,
+) -> None:
+    counted = Peril()
+    room = encoding(control_room())
+    room.watched_by(counted)
+    cancel(room.services, room.job_id, by="anna")
+    for at in range(1, len(counted.calls) + 1):
+        room = encoding(control_room())
+        again = StepIn(at, lambda room=room: cancel(room.person(), room.job_id, by="anna") and None)  # type: ignore[misc]
+        room.world.peril = again
+        anna = room.world.new_process()
+        room.world.peril = Peril()
+        assert cancel(anna, room.job_id, by="anna").status is Status.CANCELLED
+        room.play()
+        room.hours_later()
+        check_cancelled(room, f"before call {at}, {counted.calls[at - 1]}")
+
+
 def test_services_that_are_away_are_asked_again_later(control_room: Rooms) -> None:
     room = encoding(control_room())
     outage = aws_error("InternalFailure", status=500)
