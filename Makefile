@@ -32,6 +32,10 @@ test: lint ## Check style, types, workflows and run the whole test suite
 fuzz: $(READY) ## Try thousands of new examples in the property tests, and ten thousand bad requests
 	$(BIN)/python -m pytest -q tests/property tests/model tests/unit tests/hostile --hypothesis-profile=fuzz --timeout=0
 
+.PHONY: reliability
+reliability: $(READY) ## Run every cell of the fault matrix and write docs/reliability.md anew
+	$(BIN)/python -m tests.reliability.document
+
 .PHONY: lint
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check .
