@@ -358,7 +358,6 @@ def _pick(of: Any, number: int) -> Any:
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
-    max_examples=60,
     stateful_step_count=50,
     suppress_health_check=list(HealthCheck),
 )
