@@ -237,6 +237,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--drive-url", default="https://www.googleapis.com/", help=argparse.SUPPRESS
     )
+    parser.add_argument(
+        "--workflow", default=_WORKFLOW, help="whose preset and limits hold (default: %(default)s)"
+    )
     parser.add_argument("--preset", help="(default: the workflow's)")
     parser.add_argument("--quick", action="store_true", help="encode no samples: guess from others")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -244,7 +247,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    workflow = all_workflows()[_WORKFLOW]
+    workflow = all_workflows().get(options.workflow)
+    if workflow is None:
+        known = ", ".join(all_workflows())
+        console.print(f"There is no workflow {options.workflow}; there are {known}.", style="red")
+        return 2
     preset = options.preset or workflow.preset
     problem = _bad_options(options, preset)
     if problem is not None:

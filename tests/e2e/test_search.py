@@ -118,7 +118,8 @@ def test_a_preset_may_ask_for_another_codec(
     drive = studio.deployment.cloud.drive
     file_id = drive.add_file(drive.add_folder(f"for {preset}"), clip.name, clip)
     services = a_persons_services(studio)
-    job = studio.finished(submit(services, file_id, by="Anna", preset=preset)[0].job_id)
+    asked = {"by": "Anna", "workflow_name": "compress", "preset": preset}
+    job = studio.finished(submit(services, file_id, **asked)[0].job_id)
     assert job.status is Status.COMPLETED, job.reason
     result = studio.published(job)
     with av.open(str(result)) as film:
