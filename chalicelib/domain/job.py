@@ -135,7 +135,6 @@ class Job:
         copy_under_way: the copy to the compressed bucket that was begun, where it takes several
             invocations.
         link_number: how many links to the result were revoked.
-        link_number: how many links to the result were revoked.
         litter: keys in the compressed bucket that are not the result: a copy that was begun and not
             published, or a result that a later run's has replaced.
     """
@@ -196,7 +195,6 @@ class Job:
     published_size_bytes: int | None = None
     published_run: int | None = None
     copy_under_way: str | None = None
-    link_number: int = 0
     link_number: int = 0
     litter: tuple[str, ...] = ()
     cost_usd: float | None = None

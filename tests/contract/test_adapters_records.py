@@ -14,7 +14,16 @@ from moto import mock_aws
 
 from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.records import Records as DynamoRecords
-from chalicelib.domain.job import Fetched, Job, Moment, Outcome, Request, Restored, Status
+from chalicelib.domain.job import (
+    Contender,
+    Fetched,
+    Job,
+    Moment,
+    Outcome,
+    Request,
+    Restored,
+    Status,
+)
 from chalicelib.domain.verdict import Decision, Verdict
 from tests import fakes
 from tests.examples import JOB_ID, a_job, a_measurement, a_plan, some_facts
@@ -99,6 +108,13 @@ def everything() -> Job:
         "requests": (Request(action="retry", by="anna", at="2026-05-04T09:30:00.000Z", run=2),),
         "waiting": "w",
         "reserved_for": 1,
+        "runner_up": Contender(
+            plan=a_plan(),
+            measurement=a_measurement(),
+            restored=Restored(restored=False, reason="none"),
+            result_key="r",
+            result_size_bytes=1,
+        ),
         "published_run": 1,
         "copy_under_way": "c",
         "litter": ("k",),
