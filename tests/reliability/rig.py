@@ -554,6 +554,9 @@ CALLS: dict[str, Prepare] = {
     "storage.complete_upload": _part,
     "storage.abort_upload": _with(_upload, lambda r, u: r.services.storage.abort_upload(*u)),
     "storage.copy": _publish,
+    "storage.abort_uploads": _with(
+        _deep, lambda r, prefix: r.services.storage.abort_uploads(r.temp, prefix)
+    ),
     "storage.delete": _delete,
     "storage.delete_prefix": _sweep,
     "storage.presigned_url": _plain(

@@ -244,6 +244,12 @@ class Stage(Cloud):
         [job] = all_jobs(self)
         return job
 
+    def withdraw(self, file_id: str) -> None:
+        """Somebody moves the file to the bin."""
+        self.world.drive.change(file_id, trashed=True)
+        self.model.files[file_id].trashed = True
+        self.model.changed(file_id)
+
     def reach(self) -> Services:
         """The services of the process that is at work."""
         return self._here.services  # type: ignore[no-any-return]

@@ -122,6 +122,14 @@ def the_copy_is_wrong(stage: Stage) -> None:
     stage.settle()
 
 
+def the_file_is_withdrawn(stage: Stage) -> None:
+    file_id = stage.drop("good")
+    stage.tell_of_changes()
+    stage.advance_to("drive_changed", calls="flows.start")
+    stage.withdraw(file_id)
+    stage.settle()
+
+
 def the_encodes_end_is_not_heard(stage: Stage) -> None:
     stage.drop("good")
     stage.tell_of_changes()
@@ -353,6 +361,7 @@ STORIES: dict[str, Story] = {
         the_copy_is_interrupted,
         drives_allowance_is_used_up,
         the_copy_is_wrong,
+        the_file_is_withdrawn,
         the_encodes_end_is_not_heard,
         the_encodes_id_was_not_written_down,
         an_outcome_was_not_answered,

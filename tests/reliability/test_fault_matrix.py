@@ -54,7 +54,7 @@ def used_calls() -> set[str]:
                 continue
             owner = node.func.value
             name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if name.strip("_") in SERVICES:
+            if name.strip("_") in SERVICES and node.func.attr != "token_urlsafe":  # Python's own
                 found.add(f"{name.strip('_')}.{node.func.attr}")
     return found
 
