@@ -89,12 +89,16 @@ def _opening(argv: Iterable[str], path_of: Callable[[str], Path]) -> Iterator[st
 
 
 def _without_web_options(arguments: Sequence[str]) -> Iterator[str]:
+    """What may be opened is files, where it was addresses."""
     left = iter(arguments)
     for argument in left:
         if argument.startswith(_WEB_OPTIONS):
             next(left)
-        else:
-            yield argument
+            continue
+        yield argument
+        if argument == "-protocol_whitelist":
+            next(left)
+            yield "file"
 
 
 def _seconds(commands: Iterable[Sequence[str]]) -> float:
