@@ -83,6 +83,7 @@ def test_every_rule_and_schedule_has_a_queue_for_what_it_cannot_deliver(
                 for policy in policies
                 if {"Ref": queue} in policy["Queues"]
                 for statement in policy["PolicyDocument"]["Statement"]
+                if statement["Effect"] == "Allow"
             ]
             assert statement["Principal"] == {"Service": "events.amazonaws.com"}
             allowed = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
