@@ -17,7 +17,6 @@ from bench.crash.project import PROJECT_DIR, SECONDS, copy_project
 from bench.crash.report import as_json, screen, summary
 from bench.crash.run import Outcome, Run
 from bench.crash.shelf import SHELF
-from bench.crash.stack import CannotStart
 
 #: The usual exit status of a program ended by Ctrl-C.
 INTERRUPTED = 130
@@ -85,7 +84,7 @@ def _run(seed: int, options: argparse.Namespace, shelf: Path) -> Outcome:
         outcome = run.play()
         keep = not outcome.passed
         return outcome
-    except CannotStart:
+    except Exception:
         keep = True
         raise
     finally:

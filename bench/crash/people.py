@@ -74,20 +74,29 @@ class People:
                 self._model.put_in_bin(file_id)
 
     def _drop(self, files: Any, ready: Ready, act: Act) -> None:
-        from googleapiclient.errors import HttpError
-
         assert act.clip is not None
-        if act.file not in self.file_ids:
+        begun_before = act.file in self.file_ids
+        if not begun_before:
             [self.file_ids[act.file]] = files.generateIds(count=1).execute()["ids"]
         file_id = self.file_ids[act.file]
         self._model.arrived(file_id, act.name, act.clip)
+        if begun_before and self._is_there(files, file_id):
+            return
         body = {"id": file_id, "name": act.name, "parents": [ready.inbox_folder_id]}
         content = self._upload(act.clip.path(self._model.shelf))
+        files.create(body=body, media_body=content).execute()
+
+    def _is_there(self, files: Any, file_id: str) -> bool:
+        """Whether an upload of ours arrived although its answer did not."""
+        from googleapiclient.errors import HttpError
+
         try:
-            files.create(body=body, media_body=content).execute()
+            files.get(fileId=file_id, fields="id").execute(num_retries=5)
         except HttpError as error:
-            if error.status_code != 409:  # an earlier upload of ours arrived after all
+            if error.status_code != 404:
                 raise
+            return False
+        return True
 
     def _cancel(self, ready: Ready, job_id: str) -> None:
         """Ask until there is an answer: done, or too early (404), or too late (409)."""
