@@ -171,7 +171,10 @@ class World:
             files, token = drive.files(), None
             while True:
                 page = files.list(
-                    pageToken=token, pageSize=1000, fields="nextPageToken,files(id,name,trashed)"
+                    q="mimeType != 'application/vnd.google-apps.folder'",
+                    pageToken=token,
+                    pageSize=1000,
+                    fields="nextPageToken,files(id,name,trashed)",
                 ).execute()
                 for file in page["files"]:
                     content = files.get_media(fileId=file["id"]).execute()
