@@ -126,7 +126,8 @@ class Run:
         self._people.waiting.extend(life.acts)
         self._drain(World(ready, self._stack.data_dir))
         try:
-            self._stack.add_faults(ready, (*life.faults, kill.boundary.kill(kill.nth)))
+            # First, because of two faults on one call the one added first strikes.
+            self._stack.add_faults(ready, (kill.boundary.kill(kill.nth), *life.faults))
             self._people.act(ready)
         except StackGone:
             pass  # what was not done waits for the next life
