@@ -23,6 +23,9 @@ from bench.crash.stack import Ready, gone
 
 #: A fault or two may strike an answer; a person asks again.
 CANCEL_TRIES, CANCEL_PAUSE_S = 20, 0.5
+#: Drive takes no larger upload in one request.
+#: Source: https://developers.google.com/workspace/drive/api/guides/manage-uploads
+SIMPLE_UPLOAD_BYTES = 5 * 2**20
 _MEDIA_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".txt": "text/plain"}
 
 
@@ -113,8 +116,8 @@ class People:
         from googleapiclient.http import MediaFileUpload
 
         kind = _MEDIA_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
-        # A resumable upload of nothing is not possible.
-        return MediaFileUpload(str(path), mimetype=kind, resumable=False)
+        in_parts = path.stat().st_size > SIMPLE_UPLOAD_BYTES
+        return MediaFileUpload(str(path), mimetype=kind, resumable=in_parts)
 
 
 @contextmanager
