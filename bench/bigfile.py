@@ -27,6 +27,7 @@ from chalicelib.domain.job import Status
 from chalicelib.domain.text import human_size
 from slimreel.clip import generate
 from slimreel.local.deployment import deployed
+from slimreel.paths import PROJECT_DIR
 
 LIMIT_BYTES = 1_000_000_000
 LOOK_EVERY_S = 0.5
@@ -62,7 +63,7 @@ def measured(video: Path) -> tuple[Passage, Peaks]:
     with (
         repeating(peaks.look, every_s=LOOK_EVERY_S),
         command.scratch() as folder,
-        deployed(folder, command.PROJECT_DIR) as deployment,
+        deployed(folder, PROJECT_DIR) as deployment,
     ):
         passage = send(deployment, video)
     return passage, peaks

@@ -29,6 +29,7 @@ from bench.processes import Kind, Peaks, cpu_seconds, repeating
 from chalicelib.steps.channel import CURRENT
 from slimreel.local.cloud import Cloud
 from slimreel.local.deployment import Deployment, deploy
+from slimreel.paths import PROJECT_DIR
 
 AIM_PER_S = 6.0
 LOOK_EVERY_S = 15.0
@@ -82,12 +83,12 @@ def burst(folder: Path, *, files: int, notifications: int, seed: int) -> Burst:
     peaks = Peaks()
     with Cloud(
         folder / "cloud",
-        command.PROJECT_DIR,
+        PROJECT_DIR,
         encoder="stub",
         encoder_concurrency=2,
         environments=ENVIRONMENTS,
     ) as cloud:
-        deployment = deploy(cloud, command.PROJECT_DIR)
+        deployment = deploy(cloud, PROJECT_DIR)
         with closing(deployment):
             moments = Moments()
             cloud.journal.listen(moments.hear)
@@ -124,7 +125,7 @@ def _notifier(deployment: Deployment, count: int, seed: int) -> subprocess.Popen
     argv = [url, channel["channel_id"], known["token"], str(count), str(AT_A_TIME), str(seed)]
     return subprocess.Popen(
         [sys.executable, "-m", "bench.bursting.notifier", *argv],
-        cwd=command.PROJECT_DIR,
+        cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -28,6 +28,7 @@ from chalicelib.domain.job import Status
 from slimreel.clip import generate
 from slimreel.local.deployment import Deployment, deployed
 from slimreel.packaging import CODE, build
+from slimreel.paths import PROJECT_DIR
 
 IMPORT_LIMIT_S, RSS_LIMIT_BYTES = 0.150, 60_000_000
 ZIP_LIMIT_BYTES, UNPACKED_LIMIT_BYTES = 16_000_000, 55_000_000
@@ -100,7 +101,7 @@ def main(arguments: list[str]) -> int:
         package = options.package
         if package is None:
             print("Packaging …", flush=True)
-            package = build(command.PROJECT_DIR, "prod", folder / "build").folder
+            package = build(PROJECT_DIR, "prod", folder / "build").folder
         task = folder / "task"
         with zipfile.ZipFile(package / CODE) as packed:
             packed.extractall(task)
@@ -157,7 +158,7 @@ def _run_cold(task: Path, boto: Path, folder: Path) -> list[tuple[str, float, fl
 
 def task_project(task: Path) -> Path:
     """The unpacked package, with what only deploying reads beside it."""
-    shutil.copytree(command.PROJECT_DIR / ".chalice", task / ".chalice", dirs_exist_ok=True)
+    shutil.copytree(PROJECT_DIR / ".chalice", task / ".chalice", dirs_exist_ok=True)
     return task
 
 

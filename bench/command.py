@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench.passage import NoPassage
 from bench.replay import ReplayFailed
+from slimreel.paths import PROJECT_DIR
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
 #: Clips are kept here from one run to the next; `make clean` removes them.
 CLIPS = PROJECT_DIR / ".slimreel" / "bench"
 #: The usual exit status of a program ended by Ctrl-C.

@@ -32,6 +32,7 @@ from bench.machine import load, machine, today
 from chalicelib.domain.job import Job
 from chalicelib.domain.text import human_size
 from chalicelib.fetching.parts import MOST_HELD, PART_BYTES
+from slimreel.paths import PROJECT_DIR
 
 LIMIT_BYTES = 250_000_000
 #: The largest film may take so much more memory than the smallest.
@@ -202,7 +203,7 @@ def _started(where: Place, job: Job, invocation_s: float) -> subprocess.Popen[st
     return subprocess.Popen(
         [sys.executable, "-m", "bench.copying.fetching", job.job_id, str(invocation_s)],
         env=where.environment,
-        cwd=command.PROJECT_DIR,
+        cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -299,7 +300,7 @@ def main(argv: Sequence[str]) -> int:
         version = subprocess.run([args.rclone, "version"], capture_output=True, text=True)
         print(version.stdout.partition("\n")[0])
     runs: list[Run] = []
-    with command.scratch() as folder, place(folder, command.PROJECT_DIR) as where:
+    with command.scratch() as folder, place(folder, PROJECT_DIR) as where:
         for gigabytes in args.gigabytes:
             film = make_film(where.folder, round(gigabytes * 1e9))
             print(f"{gigabytes:g} GB; load average {load()}", flush=True)

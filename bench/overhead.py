@@ -28,6 +28,7 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import human_size
 from slimreel.clip import generate
 from slimreel.local.deployment import Deployment, deployed
+from slimreel.paths import PROJECT_DIR
 
 AIM = 1.10
 #: The encoder tells how long its ffmpeg ran; the measurement's is timed by looking for it.
@@ -90,7 +91,7 @@ def through_pipeline(video: Path, result: Path) -> Piped:
         NoPassage: it was not compressed at the first attempt, so the figures would not compare.
     """
     times = RunningTimes()
-    with command.scratch() as folder, deployed(folder, command.PROJECT_DIR) as deployment:
+    with command.scratch() as folder, deployed(folder, PROJECT_DIR) as deployment:
         with repeating(times.look, every_s=LOOK_EVERY_S):
             passage = send(deployment, video)
         job = passage.job

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from slimreel import cli, plan, redrive_command
+from slimreel import cli, plan_command, redrive_command
 from slimreel.packaging import command as packaging
+from slimreel.paths import PROJECT_DIR, UP_DIR
 
 if TYPE_CHECKING:
     from slimreel.airtable import SetupReport
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
 #: The usual exit status of a program ended by Ctrl-C.
 INTERRUPTED = 130
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_up(commands)
     cli.add(commands)
-    plan.add(commands)
+    plan_command.add(commands)
     packaging.add_parser(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")
@@ -97,7 +97,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument(
         "--data-dir",
         type=Path,
-        default=PROJECT_DIR / ".slimreel" / "up",
+        default=UP_DIR,
         metavar="DIR",
         help="where everything else is kept (default: .slimreel/up in the checkout)",
     )

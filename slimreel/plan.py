@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ from slimreel import offline
 if TYPE_CHECKING:
     from chalicelib.adapters.drive import Drive
 
-_WORKFLOW = "compress"
 _WORDS = {
     Route.SEARCH: "compress",
     Route.ENCODE: "compress",
@@ -214,39 +212,8 @@ def _what(dry: Dry) -> str:
 # The command
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `plan`."""
-    parser = commands.add_parser(
-        "plan",
-        help="say what would happen to videos, without touching them",
-        description="Look into videos, encode short samples of them here, and print what a run "
-        "would do, what would come of it, and what MediaConvert would charge. Nothing is sent "
-        "anywhere.",
-    )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--folder", metavar="ID", help="a Drive folder instead: figures from Drive's listing alone"
-    )
-    parser.add_argument(
-        "--credentials",
-        type=Path,
-        default=os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"),
-        metavar="FILE",
-        help="for --folder: a service account's key (default: GOOGLE_APPLICATION_CREDENTIALS)",
-    )
-    parser.add_argument(
-        "--drive-url", default="https://www.googleapis.com/", help=argparse.SUPPRESS
-    )
-    parser.add_argument(
-        "--workflow", default=_WORKFLOW, help="whose preset and limits hold (default: %(default)s)"
-    )
-    parser.add_argument("--preset", help="(default: the workflow's)")
-    parser.add_argument("--quick", action="store_true", help="encode no samples: guess from others")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Do what `slimreel.plan_command` parsed; the exit status."""
     workflow = all_workflows().get(options.workflow)
     if workflow is None:
         known = ", ".join(all_workflows())

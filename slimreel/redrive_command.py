@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from slimreel.paths import UP_DIR
 from slimreel.redrive import CannotRedrive, DeadLetters, Moved, Redrive
 
 EVERYTHING = "all"
-DATA_DIR = Path(__file__).resolve().parent.parent / ".slimreel" / "up"
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--local",
         nargs="?",
         type=Path,
-        const=DATA_DIR,
+        const=UP_DIR,
         metavar="DIR",
         help="of the running `slimreel up` with this data directory (default: .slimreel/up)",
     )

@@ -20,6 +20,7 @@ from bench.corpus.workshop import Workshop
 from bench.machine import load, machine, today
 from chalicelib.domain.drive import VIDEO_EXTENSIONS
 from slimreel.local.deployment import deployed
+from slimreel.paths import PROJECT_DIR
 
 KINDS = {
     "Damaged": damaged.films,
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
         canary.touched()
         total = sum(map(len, groups.values()))
         print(f"{total} films on {machine()}; load {load()}", flush=True)
-        with deployed(folder / "cloud", command.PROJECT_DIR, encoder_concurrency=2) as cloud:
+        with deployed(folder / "cloud", PROJECT_DIR, encoder_concurrency=2) as cloud:
             endings = {
                 kind: run(cloud, films, canary=canary, at_once=options.at_once, told=_tell)
                 for kind, films in groups.items()

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bench.crash.clips import stocked
 from bench.crash.plan import make_plan
-from bench.crash.project import PROJECT_DIR, SECONDS, copy_project
+from bench.crash.project import SECONDS, copy_project
 from bench.crash.report import as_json, screen, summary
 from bench.crash.run import Outcome, Run
 from bench.crash.shelf import SHELF
+from slimreel.paths import PROJECT_DIR
 
 #: The usual exit status of a program ended by Ctrl-C.
 INTERRUPTED = 130

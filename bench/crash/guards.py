@@ -22,10 +22,11 @@ from bench.crash.boundary import ENCODED, INVOKE, Boundary, When
 from bench.crash.clips import KINDS, Clip, stocked
 from bench.crash.invariant import Violation, rules
 from bench.crash.plan import Act, Kill, Life, Plan
-from bench.crash.project import PROJECT_DIR, SECONDS, Edit, copy_project
+from bench.crash.project import SECONDS, Edit, copy_project
 from bench.crash.run import Run
 from bench.crash.shelf import SHELF
 from slimreel.local.faults import Fault
+from slimreel.paths import PROJECT_DIR
 
 #: Guards' runs are so short that nothing in them waits for longer.
 STUCK_S = 45.0

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
+from slimreel.paths import PROJECT_DIR
+
 #: What the stack and its functions are made of.
 _PARTS = ("app.py", "requirements.txt", ".chalice", "chalicelib", "slimreel", "workflows")
 

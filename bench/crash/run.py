@@ -124,7 +124,7 @@ class Run:
         kill = life.kill
         assert kill is not None
         self._people.waiting.extend(life.acts)
-        self._drain(World(ready, self._stack.data_dir))
+        self._drain(World(ready))
         try:
             # First, because of two faults on one call the one added first strikes.
             self._stack.add_faults(ready, (kill.boundary.kill(kill.nth), *life.faults))
@@ -163,7 +163,7 @@ class Run:
         self._stack.add_faults(ready, last.faults)
         self._people.waiting.extend(last.acts)
         self._people.act(ready)
-        world = World(ready, self._stack.data_dir)
+        world = World(ready)
         stuck = self._moved_at_last(world)
         self._outcome.quiet_after_s = time.monotonic() - begun
         if stuck:

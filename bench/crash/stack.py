@@ -165,10 +165,6 @@ class Stack:
             return False
         return True
 
-    @property
-    def exit_status(self) -> int | None:
-        return self._process.returncode if self._process else None
-
     def kill(self) -> None:
         """SIGKILL for everything that belongs to it and is still there."""
         if self._process is not None:

@@ -52,9 +52,8 @@ class Mail:
 class World:
     """One running stack, looked at from outside."""
 
-    def __init__(self, ready: Ready, data_dir: Path) -> None:
+    def __init__(self, ready: Ready) -> None:
         self._ready = ready
-        self._data_dir = data_dir
         self._s3 = ready.client("s3")
         self.temp_bucket = ready.resource("TempBucket")
         self.published_bucket = ready.resource("CompressedBucket")

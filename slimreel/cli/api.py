@@ -12,16 +12,14 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from slimreel.paths import UP_DIR
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
-UP_DIR = PROJECT_DIR / ".slimreel" / "up"
 TIMEOUT_S = 35  # longer than API Gateway waits for the function behind it
 TRIES = 4
 _HOST = re.compile(r"[a-z0-9]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")

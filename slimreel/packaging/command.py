@@ -10,9 +10,9 @@ from rich.console import Console
 from slimreel.packaging import PackagingFailed, build
 from slimreel.packaging.layer import NoFfmpeg
 from slimreel.packaging.trim import Size
+from slimreel.paths import PROJECT_DIR
 from slimreel.template import BadTemplate
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 #: A function and its layers together, unpacked.
 #: Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LAMBDA_LIMIT_BYTES = 250 * 2**20

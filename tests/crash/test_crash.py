@@ -18,9 +18,10 @@ from bench.crash.guards import GUARDS
 from bench.crash.invariant import Deaths
 from bench.crash.model import Model, job_id_of
 from bench.crash.plan import Plan, make_plan
-from bench.crash.project import PROJECT_DIR, SECONDS, Edit, EditMissed
+from bench.crash.project import SECONDS, Edit, EditMissed
 from bench.crash.world import Mail
 from chalicelib.domain import keys
+from slimreel.paths import PROJECT_DIR
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from bench import command, copy, overhead, processes
+from bench import copy, overhead, processes
 from bench.copying.place import make_film, place
 from bench.processes import Kind
 from bench.replay import Commands, ReplayFailed, encode_command, measure_command, replay
 from chalicelib.adapters.ffmpeg import Ffmpeg
+from slimreel.paths import PROJECT_DIR
 from tests.clips import camera_clip
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -104,7 +105,7 @@ def test_a_job_and_the_same_commands_bare(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_copy_is_compared_byte_by_byte(tmp_path: Path) -> None:
-    with place(tmp_path, command.PROJECT_DIR) as where:
+    with place(tmp_path, PROJECT_DIR) as where:
         film = make_film(where.folder, 40_000_000)
         ours = copy.copied(where, film)
         assert ours.invocations == 1

@@ -1,0 +1,10 @@
+"""Where things lie on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: The checkout whose app, workflows and template are run.
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+#: Where `slimreel up` keeps what it knows, and where the other commands look for it.
+UP_DIR = PROJECT_DIR / ".slimreel" / "up"
