@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import human_size
+from slimreel.live_view import LiveView
 from slimreel.watch import STEPS, progress, seconds_since
 
 #: More would scroll a small terminal.
@@ -26,7 +25,7 @@ _MARKS = {
 }
 
 
-class Board:
+class Board(LiveView):
     """Use as a context manager. In a terminal open jobs are drawn live; elsewhere each job is a
     line when it begins and a line when it ends.
 
@@ -35,24 +34,10 @@ class Board:
     """
 
     def __init__(self, console: Console, percent: Callable[[str], int | None]) -> None:
-        self._console, self._percent = console, percent
+        super().__init__(console, refresh_per_second=4, transient=True)
+        self._percent = percent
         self._open: dict[str, Job] = {}
         self._told: dict[str, int] = {}  # by job: the run whose beginning was told
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> Board:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
 
     def known(self, job: Job) -> None:
         """A job from before: one that has ended is not news."""

@@ -17,12 +17,12 @@ from chalicelib.domain.mp4 import Mp4Error, Pictures, Survey, pictures, survey
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.search import Point, point
 from chalicelib.steps.choose import frame_scores
+from slimreel.local import ACCOUNT_ID
 from slimreel.local.mediaconvert import probe, source, work
 from slimreel.local.mediaconvert.errors import JobError, Unreadable
 from slimreel.local.mediaconvert.job import Job
 
-_ACCOUNT_ID = "123456789012"
-_ROLE = f"arn:aws:iam::{_ACCOUNT_ID}:role/encoder"
+_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/encoder"
 _BUCKET = "files"
 #: Every job and attempt here is the first of its folder.
 _JOB_ID = "0" * keys.JOB_ID_LENGTH
@@ -99,7 +99,7 @@ def encode(path: Path, settings: Mapping[str, Any], folder: Path) -> None:
         work.perform(
             job,
             store=_Folder(path, folder),
-            account_id=_ACCOUNT_ID,
+            account_id=ACCOUNT_ID,
             folder=scratch,
             report=report,
         )

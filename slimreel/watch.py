@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from types import TracebackType
 
 from botocore.exceptions import ClientError
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -16,6 +14,7 @@ from rich.text import Text
 
 from chalicelib.domain.job import Job
 from chalicelib.domain.text import human_size, parse_iso
+from slimreel.live_view import LiveView
 from slimreel.local.deployment import Deployment
 from slimreel.report import step_times
 
@@ -40,33 +39,18 @@ STEPS = {
 ASK_ENCODER_EVERY_S = 0.5
 
 
-class Watch:
+class Watch(LiveView):
     """Use as a context manager; call `show` as often as you like.
 
     In a terminal the view redraws itself; where output is no terminal each step is one line.
     """
 
     def __init__(self, console: Console, deployment: Deployment) -> None:
-        self._console = console
+        super().__init__(console, refresh_per_second=8, transient=False)
         self._encoder = deployment.cloud.client("mediaconvert")
-        self._live = Live(console=console, refresh_per_second=8, transient=False)
         self._encode_percent = 0
         self._asked_at = 0.0
         self._printed = 0
-
-    def __enter__(self) -> Watch:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
 
     def show(self, job: Job) -> None:
         if job.step == "encode" and job.encoder_job_id:

@@ -14,10 +14,12 @@ import os
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from bench.copying.server import serve
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _STEP_BYTES = 2**20
@@ -90,19 +92,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.sent.append((start, at - start))
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed hangs up anywhere; that is no news."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-def main() -> None:
-    _Handler.folder = Path(sys.argv[1])
-    server = _Server(("127.0.0.1", 0), _Handler)
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
-
-
 if __name__ == "__main__":
-    main()
+    _Handler.folder = Path(sys.argv[1])
+    serve(_Handler)

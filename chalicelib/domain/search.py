@@ -14,7 +14,7 @@ straight, so two levels are enough, and what they save is spent on seeing more o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -452,11 +452,3 @@ def best_promise(search: Search) -> tuple[float, float]:
     """The scores that the highest level promises, on average and of the worst 1 % of frames."""
     found = curves(search.metric, search.points)
     return found.mean_at(dial.HIGHEST), found.worst_at(dial.HIGHEST)
-
-
-def levels_by_size(search: Search, *, duration_s: float, other_bytes: int) -> Mapping[float, int]:
-    """The predicted size of the whole file at every level of the dial."""
-    found = curves(search.metric, search.points)
-    return {
-        level: round(found.bps_at(level) * duration_s / 8) + other_bytes for level in dial.LEVELS
-    }

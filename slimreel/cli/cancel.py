@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from slimreel.cli.api import Api
-from slimreel.cli.options import DONE, add_common, print_json
+from slimreel.cli.options import DONE, add_common, add_job, print_json
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,7 +17,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Stop a job at any moment until its result is published. Row and email say "
         "who did and when; the original in Drive is untouched.",
     )
-    parser.add_argument("job", metavar="JOB", help="a job's id, as in the row or the email")
+    add_job(parser)
     add_common(parser, run)
 
 

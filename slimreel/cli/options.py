@@ -1,4 +1,4 @@
-"""What the verbs have in common: two options, and how they begin and end."""
+"""What the verbs have in common: arguments, and how they begin and end."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def add_common(parser: argparse.ArgumentParser, run: Run) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.set_defaults(run=lambda options, console: _begun(run, options, console))
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="a job's id, as in the row or the email")
 
 
 def _begun(run: Run, options: argparse.Namespace, console: Console) -> int:

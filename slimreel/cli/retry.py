@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from slimreel.cli.api import Api
-from slimreel.cli.options import DONE, add_common, print_json
+from slimreel.cli.options import DONE, add_common, add_job, print_json
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "With --force also of one that is completed: its result stays published until the new one "
         "is verified and takes its place.",
     )
-    parser.add_argument("job", metavar="JOB", help="a job's id, as in the row or the email")
+    add_job(parser)
     parser.add_argument("--preset", metavar="NAME", help="in place of the last one")
     parser.add_argument("--force", action="store_true", help="even though a result is published")
     add_common(parser, run)

@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 
 from slimreel.cli.api import Api
-from slimreel.cli.options import DONE, add_common, print_json
+from slimreel.cli.options import DONE, add_common, add_job, print_json
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,7 +17,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Make every link to a job's result that was given out lead nowhere, and print "
         "a new one, which the row gets too. Downloads already begun go on, for six hours at most.",
     )
-    parser.add_argument("job", metavar="JOB", help="a job's id, as in the row or the email")
+    add_job(parser)
     add_common(parser, run)
 
 

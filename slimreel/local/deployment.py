@@ -29,6 +29,7 @@ from chalicelib.adapters.records import Records
 from chalicelib.domain.row import FIELDS, KEY_FIELD, TABLE_NAME
 from chalicelib.steps import channel, sync
 from slimreel import airtable, template
+from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.cloud import Cloud
 from slimreel.local.stack import Stack, apply
 
@@ -322,9 +323,9 @@ def _scheduled_event() -> dict[str, object]:
         "id": "00000000-0000-0000-0000-000000000000",
         "detail-type": "Scheduled Event",
         "source": "aws.events",
-        "account": "123456789012",
+        "account": ACCOUNT_ID,
         "time": "2026-01-01T00:00:00Z",
-        "region": "eu-west-1",
+        "region": REGION,
         "resources": [],
         "detail": {},
     }

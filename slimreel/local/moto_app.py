@@ -23,7 +23,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from slimreel.local.aws_errors import error_like
 from slimreel.local.quick_dynamodb import QuickDynamoDB
@@ -148,8 +148,3 @@ class Moto:
         if service not in self._apps:
             self._apps[service] = create_backend_app(SERVICES[service])
         return self._apps[service]
-
-
-def request_of(call: AwsCall) -> Request:
-    """The call as a werkzeug request, body included."""
-    return Request({**call.environ, "wsgi.input": io.BytesIO(call.body)})
