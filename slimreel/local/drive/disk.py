@@ -70,7 +70,10 @@ class Tree:
         self.vault = vault
         root.mkdir(parents=True, exist_ok=True)
         vault.mkdir(parents=True, exist_ok=True)
-        for unfinished in vault.glob("arriving-*"):
+
+    def drop_unfinished(self) -> None:
+        """Remove content whose arrival an earlier process did not see to its end."""
+        for unfinished in self.vault.glob("arriving-*"):
             unfinished.unlink()
 
     def path(self, location: bytes) -> Path:
@@ -80,7 +83,7 @@ class Tree:
         return self.vault / name
 
     def new_temporary(self) -> Path:
-        """Return a path for content that is still arriving; a restart clears what is left."""
+        """Return a path for content that is still arriving."""
         return self.vault / f"arriving-{secrets.token_hex(8)}"
 
     def look(self) -> Iterator[Seen]:

@@ -25,6 +25,7 @@ from slimreel.local.drive.records import (
     DOCUMENT_TYPE,
     FOLDER_TYPE,
     SHORTCUT_TYPE,
+    Move,
     Person,
     Record,
     Records,
@@ -83,6 +84,8 @@ class Library:
         self.tree = disk.Tree(root, vault)
         self.listener: Callable[[Event], None] = lambda event: None
         self.root_id = self._make_root()
+        self._finish_moves()
+        self.tree.drop_unfinished()
 
     # Looking
 
@@ -152,8 +155,8 @@ class Library:
                 trashed=folder.trashed,
                 **(more or {}),
             )
-            record = self._with_content(self._put(content, record, folder), digests)
-            return self.commit_new(record)
+            record = self._placed(_with_content(record, content, digests), folder)
+            return self.commit_new(record, content)
 
     def add_folder(self, name: str, folder_id: str, who: Person) -> Record:
         with self.lock:
@@ -185,11 +188,12 @@ class Library:
         _set_mtime(content, modified)
         with self.lock:
             record = self.get(file_id)
-            self._beside(content, record).replace(self.content_path(record))
+            content = self._beside(content, record)
             record = replace(
                 record, modified_ms=modified, modifier_name=who.name, modifier_email=who.email
             )
-            return self.commit(self._with_content(record, digests), "update", ("content",))
+            record = _with_content(record, content, digests)
+            return self.commit(record, "update", ("content",), content=content)
 
     def change(self, file_id: str, who: Person | None, **values: Any) -> Record:
         """Set further fields of a record: flags, description, times."""
@@ -255,19 +259,28 @@ class Library:
 
     # Writing down what happened; the disk scan uses these too
 
-    def commit_new(self, record: Record) -> Record:
+    def commit_new(self, record: Record, content: Path | None = None) -> Record:
+        """`content` is moved to the record's place; the same goes for `commit`."""
         folders = (record.parent_id,) if record.parent_id else ()
-        return self._commit(record, Event(file_id=record.file_id, state="add", folder_ids=folders))
+        event = Event(file_id=record.file_id, state="add", folder_ids=folders)
+        return self._commit(record, event, content)
 
     def commit(
-        self, record: Record, state: str, changed: tuple[str, ...], folders: tuple[str, ...] = ()
+        self,
+        record: Record,
+        state: str,
+        changed: tuple[str, ...],
+        folders: tuple[str, ...] = (),
+        *,
+        content: Path | None = None,
     ) -> Record:
         event = Event(file_id=record.file_id, state=state, changed=changed, folder_ids=folders)
-        return self._commit(replace(record, version=record.version + 1), event)
+        return self._commit(replace(record, version=record.version + 1), event, content)
 
     def commit_removed(self, record: Record) -> None:
-        self.records.forget(record.file_id)
-        self.records.log(record.file_id, removed=True, time_ms=now_ms())
+        with self.records.together():
+            self.records.forget(record.file_id)
+            self.records.log(record.file_id, removed=True, time_ms=now_ms())
         folders = (record.parent_id,) if record.parent_id else ()
         self.listener(Event(file_id=record.file_id, state="remove", folder_ids=folders))
 
@@ -277,11 +290,44 @@ class Library:
             if record.location is not None and record.location.startswith(old + b"/"):
                 self.records.save(replace(record, location=new + record.location[len(old) :]))
 
-    def _commit(self, record: Record, event: Event) -> Record:
-        self.records.save(record)
-        self.records.log(record.file_id, removed=False, time_ms=now_ms())
+    def _commit(self, record: Record, event: Event, content: Path | None) -> Record:
+        # Written before anything moves: content that nobody wrote down would be taken for
+        # another file by the next process, should this one die here.
+        replaces = event.state == "update"
+        with self.records.together():
+            self.records.save(record)
+            self.records.log(record.file_id, removed=False, time_ms=now_ms())
+            if content is not None:
+                move = Move(record.file_id, os.fsencode(content), replaces)
+                self.records.save_move(move)
+        if content is not None:
+            record = self._move(move, record)
         self.listener(event)
         return record
+
+    def _move(self, move: Move, record: Record) -> Record:
+        source = Path(os.fsdecode(move.source))
+        disk.move(source, self.content_path(record))
+        inode = self.content_path(record).stat().st_ino
+        if inode != record.inode:  # it was copied to another disk
+            record = replace(record, inode=inode)
+            self.records.save(record)
+        self.records.forget_move(record.file_id)
+        return record
+
+    def _finish_moves(self) -> None:
+        """Do what a process that died wrote down and did not come to."""
+        for move in self.records.moves():
+            record = self.records.get(move.file_id)
+            if record is None or not os.path.lexists(move.source):
+                self.records.forget_move(move.file_id)
+                continue
+            if record.location is not None and not move.replaces:
+                # Somebody may have put another file there since.
+                folder = disk.parent(record.location)
+                record = replace(record, location=self.tree.free_location(folder, record.name))
+                self.records.save(record)
+            self._move(move, record)
 
     # Helpers
 
@@ -322,26 +368,11 @@ class Library:
                 replace(record, mime_type=mime_type, target_id=target_id, trashed=folder.trashed)
             )
 
-    def _put(self, content: Path, record: Record, folder: Record) -> Record:
-        """Move content to where the record's folder shows it; to the vault if nowhere."""
-        if folder.location is not None:
-            location = self.tree.free_location(folder.location, record.name)
-            record = replace(record, location=location)
-        disk.move(content, self.content_path(record))
-        return record
-
-    def _with_content(self, record: Record, digests: disk.Digests) -> Record:
-        stat = self.content_path(record).stat()
-        return replace(
-            record,
-            size_bytes=stat.st_size,
-            inode=stat.st_ino,
-            mtime_ns=stat.st_mtime_ns,
-            md5=digests.md5,
-            sha1=digests.sha1,
-            sha256=digests.sha256,
-            revision=new_revision(),
-        )
+    def _placed(self, record: Record, folder: Record) -> Record:
+        """Say where the folder shows the file; in the vault if nowhere."""
+        if folder.location is None:
+            return record
+        return replace(record, location=self.tree.free_location(folder.location, record.name))
 
     def _beside(self, content: Path, record: Record) -> Path:
         """Move content onto the disk of the record's file, where replacing is one step."""
@@ -363,26 +394,26 @@ class Library:
         return replace(record, location=new)
 
     def _hide(self, record: Record) -> None:
-        path, in_vault = self.content_path(record), self.tree.vault_path(record.file_id)
-        if record.location is not None and record.is_folder:
+        path = self.content_path(record)
+        on_disk = record.location is not None
+        content = path if on_disk and not record.is_folder else None
+        self.commit(replace(record, location=None), "trash", (), content=content)
+        if on_disk and record.is_folder:
             # Something Drive has not listed yet may still lie in it; that stays.
             with contextlib.suppress(OSError):
                 path.rmdir()
-        elif record.location is not None:
-            disk.move(path, in_vault)
-        self.commit(replace(record, location=None), "trash", ())
 
     def _show(self, record: Record) -> None:
-        parent = self.get(record.parent_id or self.root_id)
+        parent, content = self.get(record.parent_id or self.root_id), None
         if record.is_folder and parent.location is not None:
             location = self.tree.free_location(parent.location, record.name)
             self.tree.path(location).mkdir()
             seen = self.tree.see(location)
             record = replace(record, location=location, inode=seen.inode if seen else None)
         elif record.has_content and parent.location is not None:
-            record = self._put(self.content_path(record), record, parent)
-            record = replace(record, inode=self.content_path(record).stat().st_ino)
-        record = self.commit(replace(record, trashed=False), "untrash", ())
+            content = self.content_path(record)
+            record = self._placed(record, parent)
+        record = self.commit(replace(record, trashed=False), "untrash", (), content=content)
         for child in self.records.children(record.file_id):
             if child.trashed and not child.bin_root:
                 self._show(child)
@@ -426,6 +457,20 @@ def guess_type(name: str) -> str:
 
 def video_json(*, width: int, height: int, duration_ms: int) -> str:
     return json.dumps({"width": width, "height": height, "durationMillis": str(duration_ms)})
+
+
+def _with_content(record: Record, content: Path, digests: disk.Digests) -> Record:
+    stat = content.stat()
+    return replace(
+        record,
+        size_bytes=stat.st_size,
+        inode=stat.st_ino,
+        mtime_ns=stat.st_mtime_ns,
+        md5=digests.md5,
+        sha1=digests.sha1,
+        sha256=digests.sha256,
+        revision=new_revision(),
+    )
 
 
 def _set_mtime(path: Path, time_ms: int) -> None:

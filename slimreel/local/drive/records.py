@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,20 @@ class Record:
         return self.revision is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Content on its way to its record's place on disk.
+
+    Attributes:
+        source: the path it comes from.
+        replaces: older content of the file lies there already.
+    """
+
+    file_id: str
+    source: bytes
+    replaces: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """The last thing that happened to a file; `number` is its place in the change log."""
@@ -118,6 +133,7 @@ CREATE TABLE IF NOT EXISTS channels (
     token TEXT, expires_ms INTEGER, last_message INTEGER
 );
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS moves (file_id TEXT PRIMARY KEY, source BLOB, replaces INTEGER);
 """
 
 
@@ -137,6 +153,17 @@ class Records:
     def writes(self) -> int:
         """Grows with every row that is written, changed or removed."""
         return self._db.total_changes
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All rows written inside, or none of them."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     # Files
 
@@ -184,6 +211,18 @@ class Records:
         for row in rows.fetchall():
             values = dict(row)
             yield LogEntry(**(values | {"removed": bool(values["removed"])}))
+
+    # Content that is to be moved to where its record says it is
+
+    def moves(self) -> list[Move]:
+        rows = self._db.execute("SELECT * FROM moves ORDER BY file_id").fetchall()
+        return [Move(row["file_id"], row["source"], bool(row["replaces"])) for row in rows]
+
+    def save_move(self, move: Move) -> None:
+        self._db.execute("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", astuple(move))
+
+    def forget_move(self, file_id: str) -> None:
+        self._db.execute("DELETE FROM moves WHERE file_id = ?", (file_id,))
 
     # Channels
 
