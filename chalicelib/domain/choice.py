@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from chalicelib.domain import dial
 from chalicelib.domain.attempts import at_level
@@ -30,8 +31,12 @@ from chalicelib.domain.search import at_level as predicted_at
 from chalicelib.domain.text import human_size, percent, rounded_down
 from chalicelib.domain.workflow import Workflow
 
-#: A limit of size may cost this much quality, and no more: what `compression` calls good enough.
-LIMIT_FLOOR = Target(metric="SSIM", mean=0.85, worst=0.70)
+#: A limit of size may cost this much quality, and no more: what `compression` calls good enough,
+#: and what VMAF's scale calls good (chalicelib/data/presets.toml).
+LIMIT_FLOORS = {
+    "SSIM": Target(metric="SSIM", mean=0.85, worst=0.70),
+    "VMAF": Target(metric="VMAF", mean=60.0, worst=40.0),
+}
 #: A result predicted this near to the limit is held below it by an average bitrate.
 NEAR_LIMIT = 0.9
 #: How bitrate falls with the number of pixels at the same level.
@@ -162,7 +167,8 @@ def _highest_that_fits(search: Search, room_bps: float, smaller: float) -> float
     """The highest level that fits and keeps the least quality worth having; None without one."""
     found = curves(search.metric, search.points)
     fitting = [level for level in dial.LEVELS if found.bps_at(level) * smaller <= room_bps]
-    good = [level for level in fitting if found.gap_db(LIMIT_FLOOR, level) >= 0]
+    floor = LIMIT_FLOORS[search.metric]
+    good = [level for level in fitting if found.gap_db(floor, level) >= 0]
     return min(max(good), search.level or dial.HIGHEST) if good else None
 
 
@@ -177,8 +183,7 @@ def _lowered(plan: Plan, found: Search, short_side: int, room_bps: float, limit_
         width=width,
         height=height,
         scaled=plan.scaled or shrunk,
-        ssim_floor=min(plan.ssim_floor or 0.0, LIMIT_FLOOR.mean),
-        ssim_worst_floor=min(plan.ssim_worst_floor or 0.0, LIMIT_FLOOR.worst or 0.0),
+        **_lowered_floors(plan),
         search=replace(found, predicted_bytes=predicted),
         reasons=(
             found_words(replace(found, predicted_bytes=predicted)),
@@ -191,6 +196,22 @@ def _lowered(plan: Plan, found: Search, short_side: int, room_bps: float, limit_
         why = f"The picture goes from {plan.width}x{plan.height} to {width}x{height}, to fit."
         encode = replace(encode, losses=(*plan.losses, why))
     return limited(encode, room_bps, limit_bytes)
+
+
+def _lowered_floors(plan: Plan) -> dict[str, Any]:
+    """What a result under a limit of size must still reach, in both metrics."""
+    ssim, vmaf = LIMIT_FLOORS["SSIM"], LIMIT_FLOORS["VMAF"]
+    floors = {
+        "ssim_floor": (plan.ssim_floor, ssim.mean),
+        "ssim_worst_floor": (plan.ssim_worst_floor, ssim.worst),
+        "vmaf_floor": (plan.vmaf_floor, vmaf.mean),
+        "vmaf_worst_floor": (plan.vmaf_worst_floor, vmaf.worst),
+    }
+    return {
+        name: min(asked, least)
+        for name, (asked, least) in floors.items()
+        if asked is not None and least is not None
+    }
 
 
 def _even(pixels: float) -> int:

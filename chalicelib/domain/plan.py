@@ -127,6 +127,9 @@ class Plan:
     scaled: bool = False
     ssim_floor: float | None = None
     ssim_worst_floor: float | None = None
+    metric: str = "SSIM"
+    vmaf_floor: float | None = None
+    vmaf_worst_floor: float | None = None
     then: Target | None = None
     best_effort: bool = False
     audio: tuple[AudioPlan, ...] = ()
@@ -144,6 +147,9 @@ class Plan:
 
     @property
     def target(self) -> Target:
+        """What the search aims at, in `metric`; the floors of the other metric are checks only."""
+        if self.metric == "VMAF":
+            return Target(metric="VMAF", mean=self.vmaf_floor or 0.0, worst=self.vmaf_worst_floor)
         return Target(metric="SSIM", mean=self.ssim_floor or 0.0, worst=self.ssim_worst_floor)
 
 
@@ -174,6 +180,9 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         scaled=(width, height) != (video.display_width, video.display_height),
         ssim_floor=preset.ssim_floor,
         ssim_worst_floor=preset.ssim_worst_floor,
+        metric=preset.metric,
+        vmaf_floor=preset.vmaf_floor,
+        vmaf_worst_floor=preset.vmaf_worst_floor,
         then=preset.then,
         audio=tuple(_audio_plan(track) for track in facts.audio),
         rotate=video.rotation_deg != 0,

@@ -11,7 +11,8 @@ from chalicelib.config import DATA, all_presets
 from chalicelib.domain.attempts import aimed_higher, at_rate
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan, Route, make_plan, output_size
-from chalicelib.domain.preset import Preset
+from chalicelib.domain.preset import Preset, presets
+from chalicelib.domain.search import Target
 from tests.examples import a_plan, a_preset, a_sound, a_video, a_workflow, some_facts
 
 
@@ -423,6 +424,26 @@ def test_presets_are_sane(name: str) -> None:
     assert preset.tuning in (None, "MULTI_PASS_HQ")
     assert preset.codec in ("H_264", "H_265", "AV1")
     assert preset.max_short_side_px is None or preset.max_short_side_px >= 720
+
+
+@pytest.mark.parametrize("name", [n for n, p in all_presets().items() if p.metric == "VMAF"])
+def test_a_vmaf_preset_aims_at_vmaf_and_says_so_in_its_plan(name: str) -> None:
+    preset, plan = a_preset(name), planned(some_facts(duration_s=600.0), preset=name)
+    aim = Target(metric="VMAF", mean=preset.vmaf_floor or 0, worst=preset.vmaf_worst_floor)
+    assert plan.target == preset.target == aim
+    assert plan.search is not None and plan.search.metric == "VMAF"
+    assert 90 <= plan.target.mean < 98, "hardly anything reaches 100, not even a copy"
+    assert plan.ssim_floor == preset.ssim_floor, "VMAF sees no colour"
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [({"metric": "PSNR"}, "metric is one of SSIM, VMAF"), ({"metric": "VMAF"}, "vmaf_floor")],
+)
+def test_a_preset_without_a_target_is_refused(fields: dict[str, str], complaint: str) -> None:
+    data = tomllib.loads((DATA / "presets.toml").read_text())
+    with pytest.raises(ValueError, match=complaint):
+        presets({"own": data["balanced"] | fields})
 
 
 def test_presets_climb_from_small_to_faithful() -> None:
