@@ -23,7 +23,7 @@ from bench.rating import clips, handbrake, plot
 from bench.rating.encodes import NO_CAP_BPS, Dial, Encoded, timed
 from chalicelib.domain import dial, search
 from chalicelib.domain.errors import Rejected
-from chalicelib.domain.plan import Plan, Route, length_s
+from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.search import Search, Target
 from slimreel import offline
 
@@ -58,7 +58,7 @@ class Row:
 def measure(clip: Path, folder: Path, target: Target) -> tuple[Row, Dial]:
     """Raises: Rejected, EncodeFailed: it is no film the encoder reads."""
     facts = offline.facts_of(clip)
-    duration_s, video = length_s(facts), facts.video
+    duration_s, video = facts.picture_s, facts.video
     if duration_s is None or video is None:
         raise Rejected("It has no picture, or no length.")
     plan = Plan(

@@ -27,7 +27,8 @@ from chalicelib.domain.drive import DriveFile, is_video
 from chalicelib.domain.errors import Rejected, SlimreelError
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.money import estimated, months_to_pay_back
-from chalicelib.domain.plan import Plan, Route, make_plan
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.planner import make_plan
 from chalicelib.domain.prior import likely_bytes
 from chalicelib.domain.text import human_size, one_line
 from chalicelib.domain.workflow import Workflow

@@ -6,9 +6,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from chalicelib.domain import dial, search
+from chalicelib.domain.bitrate import MAX_BITRATE_BPS
 from chalicelib.domain.measurement import QualityScore
-from chalicelib.domain.plan import MAX_BITRATE_BPS, Plan, limited
+from chalicelib.domain.plan import Plan
 from chalicelib.domain.search import Curves, Target
+from chalicelib.domain.size_limit import limited
 
 #: By how much a level may bind less when it is raised by one.
 CAP_STEP = 1.5

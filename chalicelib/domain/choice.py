@@ -9,16 +9,8 @@ from typing import Any
 from chalicelib.domain import dial
 from chalicelib.domain.attempts import at_level
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import (
-    SHORT_SIDE_FLOOR_PX,
-    Plan,
-    Route,
-    cannot_fit,
-    length_s,
-    limited,
-    picture_room_bps,
-    sound_bps,
-)
+from chalicelib.domain.picture import SHORT_SIDE_FLOOR_PX, even
+from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.search import (
     Point,
     Search,
@@ -28,6 +20,8 @@ from chalicelib.domain.search import (
     curves,
 )
 from chalicelib.domain.search import at_level as predicted_at
+from chalicelib.domain.size_limit import cannot_fit, limited, picture_room_bps
+from chalicelib.domain.sound import sound_bps
 from chalicelib.domain.text import human_size, percent, rounded_down
 from chalicelib.domain.workflow import Workflow
 
@@ -49,7 +43,7 @@ def decide(plan: Plan, points: Sequence[Point], facts: MediaFacts, workflow: Wor
 
     Without points the search failed, and the film is encoded at the preset's own level.
     """
-    duration_s = length_s(facts)
+    duration_s = facts.picture_s
     assert plan.search is not None and duration_s is not None
     if not points:
         why = "The samples could not be used, so the preset's own level is taken."
@@ -175,7 +169,7 @@ def _highest_that_fits(search: Search, room_bps: float, smaller: float) -> float
 def _lowered(plan: Plan, found: Search, short_side: int, room_bps: float, limit_bytes: int) -> Plan:
     assert plan.width and plan.height and found.level is not None
     factor = short_side / min(plan.width, plan.height)
-    width, height = _even(plan.width * factor), _even(plan.height * factor)
+    width, height = even(plan.width * factor), even(plan.height * factor)
     shrunk = factor < 1
     predicted = min(found.predicted_bytes or 0, limit_bytes)
     encode = replace(
@@ -212,7 +206,3 @@ def _lowered_floors(plan: Plan) -> dict[str, Any]:
         for name, (asked, least) in floors.items()
         if asked is not None and least is not None
     }
-
-
-def _even(pixels: float) -> int:
-    return max(2, round(pixels) // 2 * 2)

@@ -77,6 +77,11 @@ class MediaFacts:
         return max(lengths, default=None)
 
     @property
+    def picture_s(self) -> float | None:
+        """How long the picture lasts; None where nobody knows."""
+        return (self.video.duration_s if self.video else None) or self.duration_s
+
+    @property
     def resolution(self) -> str | None:
         return f"{self.video.display_width}x{self.video.display_height}" if self.video else None
 

@@ -6,9 +6,11 @@ folder's large savings from its small ones. Samples tell the rest.
 
 from __future__ import annotations
 
+from chalicelib.domain.bitrate import CODEC_BITS
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import CODEC_BITS, Plan, Route, length_s, sound_bps
+from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.search import levels_to_try, typical_log2
+from chalicelib.domain.sound import sound_bps
 
 #: The pixel rate of `TYPICAL_KBPS`, and how bitrate grows with it at equal quality.
 #: Source: Ben Waggoner's rule of thumb, "Compression for Great Video and Audio".
@@ -20,7 +22,7 @@ MOST_SHARE = 0.95
 def likely_bytes(plan: Plan, facts: MediaFacts) -> int | None:
     """The size of the whole result on an ordinary film; None where nothing is encoded, or nobody
     knows how long it is."""
-    duration_s = length_s(facts)
+    duration_s = facts.picture_s
     if plan.route not in (Route.SEARCH, Route.ENCODE) or duration_s is None or facts.video is None:
         return None
     assert plan.width and plan.height and plan.qvbr_level

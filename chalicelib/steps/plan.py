@@ -8,7 +8,8 @@ from chalicelib.config import all_presets, all_workflows, price_table
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Job
 from chalicelib.domain.money import attempt_cost_usd, estimated
-from chalicelib.domain.plan import Plan, Route, make_plan
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.planner import make_plan
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
 from chalicelib.steps import ledger

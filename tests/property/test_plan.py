@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from chalicelib.config import all_presets
 from chalicelib.domain.attempts import aimed_higher
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
-from chalicelib.domain.plan import Plan, Route, make_plan
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.planner import make_plan
 from chalicelib.domain.preset import Preset
 from tests.examples import a_preset, a_sound, a_workflow
 

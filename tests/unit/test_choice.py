@@ -11,7 +11,8 @@ from chalicelib.domain import search
 from chalicelib.domain.choice import decide
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.money import encode_cost_usd, estimated, search_cost_usd
-from chalicelib.domain.plan import Plan, Route, make_plan
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.planner import make_plan
 from chalicelib.domain.search import Point
 from tests.examples import a_video, a_workflow, some_facts, the_prices
 

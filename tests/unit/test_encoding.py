@@ -17,7 +17,8 @@ from chalicelib.config import all_presets
 from chalicelib.domain.attempts import aimed_higher
 from chalicelib.domain.encoding import job_settings, search_settings, timecode
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
-from chalicelib.domain.plan import AudioPlan, Plan, Route, make_plan
+from chalicelib.domain.plan import AudioPlan, Plan, Route
+from chalicelib.domain.planner import make_plan
 from slimreel.local.mediaconvert import rules, supported
 from tests.examples import a_plan, a_sound, a_video, a_workflow, some_facts
 

@@ -10,7 +10,9 @@ import pytest
 from chalicelib.config import DATA, all_presets
 from chalicelib.domain.attempts import aimed_higher, at_rate
 from chalicelib.domain.media import MediaFacts
-from chalicelib.domain.plan import Plan, Route, make_plan, output_size
+from chalicelib.domain.picture import output_size
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.planner import make_plan
 from chalicelib.domain.preset import Preset, presets
 from chalicelib.domain.search import Target
 from tests.examples import a_plan, a_preset, a_sound, a_video, a_workflow, some_facts

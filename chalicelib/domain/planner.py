@@ -1,0 +1,106 @@
+"""Make the plan: a pure function from facts and settings to a value that explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chalicelib.domain import dial
+from chalicelib.domain.bitrate import preset_cap_bps, source_bps
+from chalicelib.domain.keeping import reason_to_keep, refusal
+from chalicelib.domain.losses import losses
+from chalicelib.domain.media import MediaFacts, VideoTrack
+from chalicelib.domain.picture import output_size
+from chalicelib.domain.plan import Plan, Route
+from chalicelib.domain.preset import Preset
+from chalicelib.domain.search import new_search
+from chalicelib.domain.size_limit import within
+from chalicelib.domain.sound import audio_plan
+from chalicelib.domain.text import rate_words
+from chalicelib.domain.workflow import Workflow
+
+CODEC_NAMES = {"H_264": "H.264", "H_265": "HEVC", "AV1": "AV1"}
+
+
+def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
+    """Decide what to do with a source."""
+    video = facts.video
+    if why_not := refusal(facts):
+        return Plan(route=Route.REJECT, preset=preset.name, reasons=(why_not,))
+    assert video is not None
+    if reason := reason_to_keep(facts, video, preset, workflow):
+        return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
+    width, height = output_size(video, preset)
+    has_bps = source_bps(facts, video)
+    cap_bps = preset_cap_bps(video, preset, width, height)
+    max_bitrate = min(cap_bps, has_bps or cap_bps)
+    plan = Plan(
+        route=Route.ENCODE,
+        preset=preset.name,
+        reasons=tuple(_why(video, preset, width, height, max_bitrate)),
+        losses=tuple(losses(facts, video)),
+        codec=preset.codec,
+        qvbr_level=preset.qvbr_level,
+        max_bitrate_bps=max_bitrate,
+        bitrate_ceiling_bps=max_bitrate if preset.max_bitrate_fixed else has_bps,
+        tuning=preset.tuning or _cheapest_tuning(preset.codec),
+        width=width,
+        height=height,
+        scaled=(width, height) != (video.display_width, video.display_height),
+        ssim_floor=preset.ssim_floor,
+        ssim_worst_floor=preset.ssim_worst_floor,
+        metric=preset.metric,
+        vmaf_floor=preset.vmaf_floor,
+        vmaf_worst_floor=preset.vmaf_worst_floor,
+        then=preset.then,
+        audio=tuple(audio_plan(track) for track in facts.audio),
+        rotate=video.rotation_deg != 0,
+    )
+    return within(_with_search(plan, facts, preset), facts, workflow)
+
+
+def _cheapest_tuning(codec: str) -> str | None:
+    """Single pass is billed as basic. AV1 has no such setting (Av1Settings)."""
+    return None if codec == "AV1" else "SINGLE_PASS_HQ"
+
+
+def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
+    duration_s = facts.picture_s
+    if not preset.search or duration_s is None:
+        return plan
+    search = new_search(preset.target, duration_s, facts.activity)
+    if search is None:
+        return plan
+    levels = " and ".join(dial.label(level) for level in search.levels)
+    sampled_s = sum(sample.length_s for sample in search.samples)
+    how = (
+        f"{len(search.samples)} samples, {sampled_s:g} s together, are encoded at levels {levels} "
+        "first, to find the lowest that looks good enough."
+    )
+    return replace(
+        plan, route=Route.SEARCH, search=search, reasons=(plan.reasons[0], how, *plan.reasons[1:])
+    )
+
+
+def _why(
+    video: VideoTrack, preset: Preset, width: int, height: int, max_bitrate_bps: int
+) -> Iterator[str]:
+    level = dial.label(preset.qvbr_level)
+    yield (
+        f"{CODEC_NAMES[preset.codec]} at QVBR level {level}, preset “{preset.name}”: {preset.about}"
+    )
+    if max_bitrate_bps < preset_cap_bps(video, preset, width, height):
+        yield f"At most {rate_words(max_bitrate_bps)}, which is what the original has."
+    elif preset.max_bitrate_fixed:
+        yield f"At most {rate_words(max_bitrate_bps)}, as the preset says."
+    else:
+        yield f"At most {rate_words(max_bitrate_bps)}, scaled to picture size and frame rate."
+    if video.rotation_deg:
+        yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
+    if (width, height) == (video.display_width, video.display_height):
+        yield f"The picture stays {width}x{height}; the frame rate follows the original."
+    else:
+        yield (
+            f"The picture goes from {video.display_width}x{video.display_height} "
+            f"to {width}x{height}; the frame rate follows the original."
+        )
