@@ -5,7 +5,8 @@
     workflows/*.asl.json ────┴► `merge_template` ─────────┘
 
 AWS receives the SAM form, the local cloud applies the CloudFormation form. No deployment package
-is built here: functions name `CODE_LOCATION`, which packaging replaces.
+is built here: functions name `CODE_LOCATION` and the layer `LAYER_LOCATION`, which packaging
+replaces.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 REGION = "eu-west-1"
 CODE_LOCATION = "s3://slimreel-code/deployment.zip"
+LAYER_LOCATION = "s3://slimreel-code/ffmpeg-layer.zip"
 SUFFIX = ".asl.json"
 
 Template = dict[str, Any]
@@ -58,15 +60,22 @@ def sam_template(project_dir: Path, stage: str) -> Template:
     with _chalice_config(project_dir, stage) as config:
         generated = SAMTemplateGenerator(config, _package_options()).generate(_resources(config))
         names = {logical_id(name): name for name in _function_names(config.chalice_app)}
-    merged = TemplateDeepMerger().merge(_merge_template(project_dir, stage, names), generated)
+    added = _merge_template(project_dir, stage, names, LAYER_LOCATION)
+    merged = TemplateDeepMerger().merge(added, generated)
     return json.loads(json.dumps(merged))  # type: ignore[no-any-return]  # shares no lists or dicts
 
 
-def merge_template(project_dir: Path, stage: str) -> Template:
-    """What `chalice package --merge-template` needs: resources.yaml and what the folders add."""
+def merge_template(
+    project_dir: Path, stage: str, *, layer_location: str = LAYER_LOCATION
+) -> Template:
+    """What `chalice package --merge-template` needs: resources.yaml and what the folders add.
+
+    Args:
+        layer_location: of the layer's zip: an `s3://` URI, or a path beside the template.
+    """
     with _chalice_config(project_dir, stage) as config:
         names = {logical_id(name): name for name in _function_names(config.chalice_app)}
-    return _merge_template(project_dir, stage, names)
+    return _merge_template(project_dir, stage, names, layer_location)
 
 
 def translate(sam: Mapping[str, Any]) -> Template:
@@ -108,10 +117,13 @@ def workflow_files(project_dir: Path) -> dict[str, Path]:
     return {file.name.removesuffix(SUFFIX): file for file in files}
 
 
-def _merge_template(project_dir: Path, stage: str, functions: Mapping[str, str]) -> Template:
+def _merge_template(
+    project_dir: Path, stage: str, functions: Mapping[str, str], layer_location: str
+) -> Template:
     template = _load_resources(project_dir)
     template["Parameters"]["Stage"]["Default"] = stage
     resources = template["Resources"]
+    resources["FfmpegLayer"]["Properties"]["ContentUri"] = layer_location
     for identifier, name in functions.items():
         properties = resources.setdefault(identifier, {}).setdefault("Properties", {})
         properties["FunctionName"] = {"Fn::Sub": f"slimreel-${{Stage}}-{name}"}

@@ -309,7 +309,11 @@ def test_create_refuses_what_aws_refuses(shared: LambdaCloud) -> None:
 
 
 def test_functions_are_read_back(shared: LambdaCloud) -> None:
-    layer = "arn:aws:lambda:eu-west-1:123456789012:layer:ffmpeg:1"
+    content = {"S3Bucket": "code", "S3Key": "ffmpeg-layer.zip"}
+    published = shared.client.publish_layer_version(LayerName="ffmpeg", Content=content)
+    layer = published["LayerVersionArn"]
+    assert layer == "arn:aws:lambda:eu-west-1:123456789012:layer:ffmpeg:1"
+    assert shared.client.get_layer_version(LayerName="ffmpeg", VersionNumber=1)["Version"] == 1
     name = shared.create("echo", name="read-back", Tags={"a": "b"}, Layers=[layer], MemorySize=512)
     shared.client.get_waiter("function_active_v2").wait(FunctionName=name)
     found = shared.client.get_function(FunctionName=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from slimreel.local.stack.errors import (
     NotCreated,
     Unsupported,
 )
-from slimreel.template import CODE_LOCATION, cloudformation
+from slimreel.template import CODE_LOCATION, LAYER_LOCATION, cloudformation
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {
@@ -70,10 +71,13 @@ class Account:
         self._clients: dict[str, Any] = {"mediaconvert": self.mediaconvert}
         self.gateway = Gateway()
         # moto's Lambda wants to see the code; the stand-in runs the project's own.
-        bucket, key = CODE_LOCATION.removeprefix("s3://").split("/", 1)
         s3 = self.client("s3")
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+        for location in (CODE_LOCATION, LAYER_LOCATION):
+            bucket, key = location.removeprefix("s3://").split("/", 1)
+            with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+                region = {"LocationConstraint": REGION}
+                s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
+            s3.put_object(Bucket=bucket, Key=key, Body=b"")
 
     def client(self, service: str) -> Any:
         if service not in self._clients:

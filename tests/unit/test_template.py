@@ -16,6 +16,7 @@ import yaml
 
 from slimreel.template import (
     CODE_LOCATION,
+    LAYER_LOCATION,
     BadTemplate,
     cloudformation,
     merge_template,
@@ -101,6 +102,9 @@ def test_nothing_is_packaged(template: Template) -> None:
     bucket, key = CODE_LOCATION.removeprefix("s3://").split("/", 1)
     for function in of_type(template, "AWS::Lambda::Function").values():
         assert function["Code"] == {"S3Bucket": bucket, "S3Key": key}
+    bucket, key = LAYER_LOCATION.removeprefix("s3://").split("/", 1)
+    for layer in of_type(template, "AWS::Lambda::LayerVersion").values():
+        assert layer["Content"] == {"S3Bucket": bucket, "S3Key": key}
     assert not (ROOT / ".chalice" / "deployments").exists()
 
 
@@ -147,6 +151,23 @@ def test_cfn_lint_agrees(form: str, request: pytest.FixtureRequest, tmp_path: Pa
     command = [*lint, "--regions", "eu-west-1", "--template", str(file)]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
+
+
+def test_only_measure_gets_the_ffmpeg_layer(template: Template) -> None:
+    (name,) = of_type(template, "AWS::Lambda::LayerVersion")
+    layered = {
+        function: properties["Layers"]
+        for function, properties in of_type(template, "AWS::Lambda::Function").items()
+        if "Layers" in properties
+    }
+    assert layered == {"Measure": [{"Ref": name}]}
+    assert template["Parameters"]["FfmpegPath"]["Default"] == "/opt/bin/ffmpeg"
+    users = {
+        path.stem
+        for path in (ROOT / "chalicelib" / "steps").glob("*.py")
+        if ".ffmpeg" in path.read_text()
+    }
+    assert users == {"measure"}, "the steps that run ffmpeg"
 
 
 # Flows

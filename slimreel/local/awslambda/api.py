@@ -43,6 +43,7 @@ class Api:
         self._service = service
         self._functions = service.functions
         self._mappings = service.mappings
+        self._layers = service.layers
         self._faults = faults
         self._queue_visibility_s = queue_visibility_s
         self._operations: dict[str, Callable[[Params], Any]] = {
@@ -67,6 +68,9 @@ class Api:
             "PutFunctionConcurrency": self._put_concurrency,
             "GetFunctionConcurrency": self._get_concurrency,
             "DeleteFunctionConcurrency": self._delete_concurrency,
+            "PublishLayerVersion": self._layers.publish,
+            "GetLayerVersion": self._get_layer,
+            "ListLayerVersions": self._list_layers,
             "TagResource": self._tag,
             "UntagResource": self._untag,
             "ListTags": self._list_tags,
@@ -128,9 +132,11 @@ class Api:
     # Functions ----------------------------------------------------------------------------
 
     def _create_function(self, params: Params) -> Params:
+        self._layers.check(params.get("Layers") or [])
         return self._functions.create(params).configuration
 
     def _update_configuration(self, params: Params) -> Params:
+        self._layers.check(params.get("Layers") or [])
         return self._functions.update_configuration(params).configuration
 
     def _update_code(self, params: Params) -> Params:
@@ -156,6 +162,14 @@ class Api:
 
     def _delete_function(self, params: Params) -> None:
         self._functions.delete(params["FunctionName"])
+
+    # Layers -------------------------------------------------------------------------------
+
+    def _get_layer(self, params: Params) -> Params:
+        return self._layers.get(params["LayerName"], params["VersionNumber"])
+
+    def _list_layers(self, params: Params) -> Params:
+        return {"LayerVersions": self._layers.versions(params["LayerName"])}
 
     # Permissions --------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from slimreel.local.awslambda.invocations import (
     Invocations,
     Outcome,
 )
+from slimreel.local.awslambda.layers import Layers
 from slimreel.local.awslambda.mappings import Mappings
 from slimreel.local.background import Background
 from slimreel.local.faults import Faults
@@ -27,7 +28,8 @@ from slimreel.local.faults import Faults
 class AwsLambda:
     """Functions whose code is always the project directory, run in forked processes.
 
-    Not imitated: memory limits (only reported), ephemeral storage, layers, versions and aliases.
+    Not imitated: memory limits (only reported), ephemeral storage, the content of layers, versions
+    and aliases.
 
     Faults, service "lambda": "Invoke/<function>" strikes each single run, however it was asked
     for: `status` and `code` refuse it, `drop` kills its process (before the handler starts, or
@@ -35,7 +37,7 @@ class AwsLambda:
     Other operations go by their API name.
 
     Attributes:
-        functions, mappings: what exists; the dispatcher reads the mappings.
+        functions, mappings, layers: what exists; the dispatcher reads the mappings.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class AwsLambda:
     ) -> None:
         self.functions = Functions()
         self.mappings = Mappings()
+        self.layers = Layers()
         self._project_dir = project_dir.resolve()
         self._log_dir = data_dir.resolve() / "logs"
         self._log_dir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Lambda functions, who may call them and what calls them."""
+"""Lambda functions, their layers, who may call them and what calls them."""
 
 from __future__ import annotations
 
@@ -60,6 +60,20 @@ def _function(order: Order) -> Made:
     return Made(ref=name, attributes={"Arn": arn("lambda", f"function:{name}")})
 
 
+_LAYER = ("CompatibleArchitectures", "CompatibleRuntimes", "Description", "LicenseInfo")
+
+
+def _layer(order: Order) -> Made:
+    """A new version, unless the latest says the same of itself: no content is laid out here."""
+    functions = order.client("lambda")
+    name, about = order.name("LayerName"), order.picked(*_LAYER)
+    published = functions.list_layer_versions(LayerName=name)["LayerVersions"][:1]
+    if not published or any(published[0].get(key) != value for key, value in about.items()):
+        content = order.properties["Content"]
+        published = [functions.publish_layer_version(LayerName=name, Content=content, **about)]
+    return Made(ref=published[0]["LayerVersionArn"])
+
+
 def _permission(order: Order) -> Made:
     statement = order.logical_id
     allowed = order.picked("Action", "FunctionName", "Principal", "SourceAccount", "SourceArn")
@@ -107,6 +121,11 @@ KINDS = {
         ),
         create=_function,
         required=("Code", "Handler", "Role", "Runtime"),
+    ),
+    "AWS::Lambda::LayerVersion": Kind(
+        shape={**_names("LayerName", *_LAYER), "Content": _names("S3Bucket", "S3Key")},
+        create=_layer,
+        required=("Content",),
     ),
     "AWS::Lambda::Permission": Kind(
         shape=_names("Action", "FunctionName", "Principal", "SourceAccount", "SourceArn"),
