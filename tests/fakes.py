@@ -98,9 +98,9 @@ class Failing:
     """Mixed into a fake: exceptions to raise from its next calls, by method."""
 
     def __init__(self) -> None:
-        self.failures: dict[str, list[Exception]] = {}
+        self.failures: dict[str, list[BaseException]] = {}
 
-    def fail_next(self, method: str, *errors: Exception) -> None:
+    def fail_next(self, method: str, *errors: BaseException) -> None:
         self.failures.setdefault(method, []).extend(errors)
 
     def _may_fail(self, method: str) -> None:

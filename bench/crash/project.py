@@ -94,6 +94,11 @@ SECONDS = (
     ),
     Edit(path="chalicelib/steps/reconcile.py", old="OUTLIVED_S = 960\n", new="OUTLIVED_S = 25\n"),
     Edit(
+        path="chalicelib/steps/notify.py",
+        old="CLAIM_LASTS = timedelta(seconds=300)\n",
+        new="CLAIM_LASTS = timedelta(seconds=10)\n",
+    ),
+    Edit(
         path="chalicelib/steps/rows.py",
         old="DEFAULT_PAUSE_S = 60.0\n",
         new="DEFAULT_PAUSE_S = 1.0\n",

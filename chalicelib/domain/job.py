@@ -137,6 +137,8 @@ class Job:
         link_number: how many links to the result were revoked.
         litter: keys in the compressed bucket that are not the result: a copy that was begun and not
             published, or a result that a later run's has replaced.
+        notices_sent: emails, as "run:kind".
+        notice_claim: the email that somebody began to send last: "run:kind", when, by whom.
     """
 
     job_id: str
@@ -201,6 +203,7 @@ class Job:
     reason: str | None = None
     error: str | None = None
     notices_sent: tuple[str, ...] = ()
+    notice_claim: str | None = None
     # the Airtable row
     row_version: int = 0
     synced_version: int = 0

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Fetched, Job, Status
+from chalicelib.domain.notice import Notice
 from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.steps import notify as notify_step
 from chalicelib.steps.announce import announce
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.fail import close_failed, fail
+from chalicelib.steps.notify import CLAIM_LASTS, BeingSent, notify
 from chalicelib.steps.publish import publish
 from chalicelib.steps.register import register
+from slimreel.paths import PROJECT_DIR
 from tests.examples import JOB_ID, a_job, a_workflow
-from tests.fakes import COMPRESSED, TEMP, World, aws_error
+from tests.fakes import COMPRESSED, TEMP, Killed, World, aws_error
 
 ACCEPTED = Verdict(decision=Decision.ACCEPT, reason="90 % smaller; all checks passed.")
 KEPT = Verdict(decision=Decision.KEEP_ORIGINAL, reason="It would have been bigger.")
@@ -205,6 +209,52 @@ def test_each_run_has_an_email_of_its_own(world: World) -> None:
     world.records.update(JOB_ID, {"run": 2, "status": Status.PROCESSING})
     announce(world.services, world.job(JOB_ID), call())
     assert kinds(world) == ["completed", "completed"]
+
+
+def test_two_that_close_a_job_at_once_tell_people_once(world: World) -> None:
+    job = judged(world, status=Status.COMPLETED)
+    publish = world.topic.publish
+
+    def while_another_closes_it(message: Notice) -> None:
+        with pytest.raises(BeingSent):
+            notify(world.services, world.job(JOB_ID))
+        with pytest.raises(BeingSent):
+            notify(world.services, job)
+        publish(message)
+
+    world.topic.publish = while_another_closes_it
+    notify(world.services, job)
+    with pytest.raises(BeingSent):
+        notify(world.services, job)  # read before, and slow
+    notify(world.services, world.job(JOB_ID))
+    assert kinds(world) == ["completed"]
+
+
+def test_who_died_over_an_email_holds_it_up_for_minutes_only(world: World) -> None:
+    job, now = judged(world, status=Status.COMPLETED), datetime.now(UTC)
+    world.now = lambda: now
+    world.topic.fail_next("publish", Killed())
+    with pytest.raises(Killed):
+        notify(world.services, job)
+    with pytest.raises(BeingSent):
+        notify(world.services, world.job(JOB_ID))
+    world.now = lambda: now + CLAIM_LASTS
+    notify(world.services, world.job(JOB_ID))
+    assert kinds(world) == ["completed"]
+
+
+def test_no_function_that_sends_emails_outlives_its_claim() -> None:
+    config = json.loads((PROJECT_DIR / ".chalice" / "config.json").read_text())
+    functions = config["lambda_functions"]
+    sending = {
+        name
+        for name in functions
+        if "sns:Publish" in (PROJECT_DIR / ".chalice" / f"policy-{name}.json").read_text()
+    }
+    assert {"announce", "fail", "reconcile_jobs"} <= sending
+    usual_s = config["lambda_timeout"]
+    longest_s = max(functions[name].get("lambda_timeout", usual_s) for name in sending)
+    assert longest_s <= CLAIM_LASTS.total_seconds()
 
 
 # Fail

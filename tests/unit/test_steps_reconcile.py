@@ -159,7 +159,9 @@ def test_a_closing_that_was_cut_short_is_closed_to_the_end() -> None:
     for at in range(1, len(calls) + 1):
         world = aborted(at)
         for hours in (1, 2):
-            reconcile(world.services, now=datetime.now(UTC) + timedelta(hours=hours))
+            later = datetime.now(UTC) + timedelta(hours=hours)
+            world.now = lambda later=later: later
+            reconcile(world.services, now=later)
         assert world.job(JOB_ID).status is Status.FAILED, at
         emails = 2 if calls[at - 2] == "topic.publish" else 1
         assert kinds(world) == ["failed"] * emails, at
