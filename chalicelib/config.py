@@ -23,6 +23,8 @@ class Settings:
     """Names, addresses and limits of this stage. The template sets every one of them.
 
     Attributes:
+        sign_in_url, sign_in_client_id: the user pool's own pages, and what our web pages are
+            called there.
         reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
         max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
             for no limit.
@@ -48,6 +50,8 @@ class Settings:
     secrets_prefix: str
     ffmpeg: str
     log_level: str
+    sign_in_url: str = ""
+    sign_in_client_id: str = ""
     reconcile_settle_s: float = 0.0
     sync_lease_s: float = 0.0
     max_cost_per_day_usd: float | None = None
@@ -78,6 +82,8 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         secrets_prefix=env.get("SECRETS_PREFIX", ""),
         ffmpeg=env.get("FFMPEG") or "/opt/bin/ffmpeg",
         log_level=env.get("LOG_LEVEL") or "INFO",
+        sign_in_url=env.get("SIGN_IN_URL", ""),
+        sign_in_client_id=env.get("SIGN_IN_CLIENT_ID", ""),
         reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
         max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),

@@ -1,5 +1,9 @@
 """Jobs over HTTP: list them, look at one, submit, cancel, retry, and revoke a link. Described in
-docs/api.md."""
+docs/api.md.
+
+Each is there twice, because a route of API Gateway has one authorizer: below `/jobs` for machines,
+and below `/web/jobs` for people. Both are the same function.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,12 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from chalice.app import Blueprint, Request, Response
 
-from chalicelib.api.access import caller, signed_in
-from chalicelib.domain.control import BadRequest, CannotDo, NotNow, UnknownJob
+from chalicelib.api.access import Caller, Role, allowed, machines, people
+from chalicelib.domain.control import BadRequest, CannotDo, NotAllowed, NotNow, UnknownJob
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.job_list import place
@@ -30,38 +34,58 @@ _JOB_ID = re.compile(rf"[0-9a-f]{{{JOB_ID_LENGTH}}}")
 #: Drive ids are opaque; these are the characters and the lengths seen in them.
 _FILE_ID = re.compile(r"[A-Za-z0-9_-]{10,128}")
 _WORKFLOW = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_STATUS: Mapping[type, int] = {CannotDo: 400, UnknownJob: 404, NotNow: 409, Temporary: 503}
+_STATUS: Mapping[type, int] = {
+    CannotDo: 400,
+    NotAllowed: 403,
+    UnknownJob: 404,
+    NotNow: 409,
+    Temporary: 503,
+}
 Fields = Mapping[str, type]
 
 
-@routes.route("/jobs", methods=["GET"], authorizer=signed_in)
+View = TypeVar("View", bound=Callable[..., Response])
+
+
+def _route(path: str, method: str) -> Callable[[View], View]:
+    """Register a view for machines and for people."""
+
+    def register(view: View) -> View:
+        routes.route(path, methods=[method], authorizer=machines)(view)
+        routes.route(f"/web{path}", methods=[method], authorizer=people)(view)
+        return view
+
+    return register
+
+
+@_route("/jobs", "GET")
 def list_jobs() -> Response:
-    return _answered(lambda: _list(_query(routes.current_request)))
+    return answered(Role.VIEWER, lambda _: _list(_query(routes.current_request)))
 
 
-@routes.route("/jobs", methods=["POST"], authorizer=signed_in)
+@_route("/jobs", "POST")
 def submit_job() -> Response:
-    return _answered(lambda: _submit(routes.current_request))
+    return answered(Role.OPERATOR, lambda who: _submit(who, routes.current_request))
 
 
-@routes.route("/jobs/{job_id}", methods=["GET"], authorizer=signed_in)
+@_route("/jobs/{job_id}", "GET")
 def get_job(job_id: str) -> Response:
-    return _answered(lambda: (200, _view(services(), _found(job_id))))
+    return answered(Role.VIEWER, lambda _: (200, _view(services(), _found(job_id))))
 
 
-@routes.route("/jobs/{job_id}/cancel", methods=["POST"], authorizer=signed_in)
+@_route("/jobs/{job_id}/cancel", "POST")
 def cancel_job(job_id: str) -> Response:
-    return _answered(lambda: _cancel(job_id, routes.current_request))
+    return answered(Role.OPERATOR, lambda who: _cancel(who, job_id, routes.current_request))
 
 
-@routes.route("/jobs/{job_id}/retry", methods=["POST"], authorizer=signed_in)
+@_route("/jobs/{job_id}/retry", "POST")
 def retry_job(job_id: str) -> Response:
-    return _answered(lambda: _retry(job_id, routes.current_request))
+    return answered(Role.OPERATOR, lambda who: _retry(who, job_id, routes.current_request))
 
 
-@routes.route("/jobs/{job_id}/revoke", methods=["POST"], authorizer=signed_in)
+@_route("/jobs/{job_id}/revoke", "POST")
 def revoke_link(job_id: str) -> Response:
-    return _answered(lambda: _revoke(job_id, routes.current_request))
+    return answered(Role.ADMIN, lambda who: _revoke(who, job_id, routes.current_request))
 
 
 def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
@@ -79,7 +103,7 @@ def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     return 200, {"jobs": views, "next_page": after.token() if after else None}
 
 
-def _submit(request: Request) -> tuple[int, dict[str, Any]]:
+def _submit(who: Caller, request: Request) -> tuple[int, dict[str, Any]]:
     from chalicelib.steps.submit import submit
 
     asked = _body(request, {"file_id": str, "workflow": str, "preset": str})
@@ -96,28 +120,28 @@ def _submit(request: Request) -> tuple[int, dict[str, Any]]:
     job, is_new = submit(
         services(),
         file_id,
-        by=caller(request),
+        by=who.name,
         workflow_name=asked.get("workflow"),
         preset=asked.get("preset"),
     )
     return (201 if is_new else 200), _view(services(), job)
 
 
-def _cancel(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+def _cancel(who: Caller, job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
     from chalicelib.steps.cancel import cancel
 
     _body(request, {})
-    return 200, _view(services(), cancel(services(), _known(job_id), by=caller(request)))
+    return 200, _view(services(), cancel(services(), _known(job_id), by=who.name))
 
 
-def _retry(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+def _retry(who: Caller, job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
     from chalicelib.steps.retry import retry
 
     asked = _body(request, {"preset": str, "force": bool, "after_run": int})
     job = retry(
         services(),
         _known(job_id),
-        by=caller(request),
+        by=who.name,
         preset=asked.get("preset"),
         force=asked.get("force", False),
         after_run=asked.get("after_run"),
@@ -125,17 +149,19 @@ def _retry(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
     return 202, _view(services(), job)
 
 
-def _revoke(job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
+def _revoke(who: Caller, job_id: str, request: Request) -> tuple[int, dict[str, Any]]:
     from chalicelib.steps.revoke import revoke
 
     _body(request, {})
-    return 200, _view(services(), revoke(services(), _known(job_id), by=caller(request)))
+    return 200, _view(services(), revoke(services(), _known(job_id), by=who.name))
 
 
-def _answered(work: Callable[[], tuple[int, dict[str, Any]]]) -> Response:
+def answered(needed: Role, work: Callable[[Caller], tuple[int, dict[str, Any]]]) -> Response:
+    """What `work` gives for a caller who may have it, or why not, in words for people."""
     headers = {"Cache-Control": "no-store"}
     try:
-        status, body = work()
+        client_id = services().settings.sign_in_client_id
+        status, body = work(allowed(routes.current_request, needed, client_id=client_id))
     except (CannotDo, Temporary) as problem:
         status = next(_STATUS[kind] for kind in type(problem).__mro__ if kind in _STATUS)
         body = {"message": str(problem)}

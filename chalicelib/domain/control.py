@@ -3,6 +3,7 @@
 CannotDo
 ├── UnknownJob   there is no such job
 ├── BadRequest   what was asked makes no sense; it never will
+├── NotAllowed   not by this person
 └── NotNow       not in the state the job is in; the message says what would help
 """
 
@@ -19,7 +20,7 @@ BY_LIMIT = 80
 
 
 class CannotDo(SlimreelError):
-    """Root of the three."""
+    """Root of the four."""
 
 
 class UnknownJob(CannotDo):
@@ -31,6 +32,10 @@ class UnknownJob(CannotDo):
 
 class BadRequest(CannotDo):
     """The request itself is wrong."""
+
+
+class NotAllowed(CannotDo):
+    """Somebody else may do this, but not whoever asked."""
 
 
 class NotNow(CannotDo):

@@ -24,6 +24,8 @@ from slimreel.local.dispatch.deliver import Deliver
 from slimreel.local.faults import Faults
 from slimreel.local.front import Front
 from slimreel.local.gateway import Gateway
+from slimreel.local.hosted_ui import PREFIX as HOSTED_UI
+from slimreel.local.hosted_ui import HostedUi
 from slimreel.local.http_server import Server
 from slimreel.local.journal import Journal
 from slimreel.local.mail import Mailbox
@@ -214,7 +216,7 @@ class Cloud:
             max_alive=self._environments,
         )
         self._closing.callback(self.awslambda.close)
-        self.gateway = Gateway(self.awslambda)
+        self.gateway = Gateway(self.awslambda, jwks=self.moto.jwks)
         self.dispatcher = Dispatcher(
             moto=self.moto,
             front=self.front,
@@ -271,6 +273,7 @@ class Cloud:
         front.route_path("/airtable", self.airtable.grid)
         front.route_path("/mail", self.mailbox.handle)
         front.route_path("/api", self.gateway.handle)
+        front.route_path(HOSTED_UI, HostedUi(self.client).handle)
         front.route_path("/unsubscribe.html", _unsubscribe)
         front.route_path(CONTROL, Control(self.faults, lambda: self.requests).handle)
 

@@ -31,6 +31,7 @@ from chalicelib.steps import channel, sync
 from slimreel import airtable, template
 from slimreel.local import ACCOUNT_ID, REGION
 from slimreel.local.cloud import Cloud
+from slimreel.local.hosted_ui import PREFIX as HOSTED_UI
 from slimreel.local.stack import Stack, apply
 
 log = logging.getLogger("slimreel.local.deployment")
@@ -39,6 +40,8 @@ STAGE = "local"
 INBOX = "Inbox"
 _INBOX_VARIABLE = "DRIVE_INBOX_FOLDER"
 NOTICE_EMAIL = "you@example.com"
+#: People who can sign in at once, by their group.
+PEOPLE = {"admin": NOTICE_EMAIL, "operator": "olga@example.com", "viewer": "vic@example.com"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Deployment:
         inbox: the same folder on this machine's disk.
         folders, folder_ids: the same for every workflow whose folder is a parameter.
         base_id: the Airtable base that holds the rows.
+        password: of everybody in `PEOPLE`.
     """
 
     cloud: Cloud
@@ -59,6 +63,7 @@ class Deployment:
     folders: Mapping[str, Path]
     folder_ids: Mapping[str, str]
     base_id: str
+    password: str
 
     def resume(self) -> None:
         """Take up what an earlier process of the same data directory left unfinished.
@@ -192,6 +197,7 @@ def deploy(
             "DriveApiUrl": cloud.endpoint_url + "/",
             "AirtableApiUrl": cloud.endpoint_url,
             "PublicUrl": cloud.endpoint_url + "/api",
+            "SignInUrl": cloud.endpoint_url + HOSTED_UI,
             "FfmpegPath": imageio_ffmpeg.get_ffmpeg_exe(),
             **(parameters or {}),
         },
@@ -206,6 +212,7 @@ def deploy(
         folders={workflow: cloud.drive_root / name for (workflow, _), name in names.items()},
         folder_ids={workflow: folder_ids[variable] for workflow, variable in names},
         base_id=base_id,
+        password=_let_people_in(cloud, stack.resources["People"]),
     )
     _free_lease(deployment)
     _close_misled_channel(deployment)
@@ -291,6 +298,27 @@ def _store_secrets(cloud: Cloud) -> None:
         values["link-key"] = secrets.token_urlsafe(32)  # made once: links stay good
     for name, value in values.items():
         ssm.put_parameter(Name=prefix + name, Value=value, Type="SecureString", Overwrite=True)
+
+
+def _let_people_in(cloud: Cloud, pool_id: str) -> str:
+    """Make those who can sign in, and their password: always the same in one data directory."""
+    kept = cloud.data_dir / "password"
+    if not kept.exists():
+        _replace(kept, "Reel-" + secrets.token_hex(6))
+        kept.chmod(0o600)
+    password = kept.read_text()
+    cognito = cloud.client("cognito-idp")
+    for group, email in PEOPLE.items():
+        verified = [
+            {"Name": "email", "Value": email},
+            {"Name": "email_verified", "Value": "true"},
+        ]
+        who = {"UserPoolId": pool_id, "Username": email}
+        with contextlib.suppress(cognito.exceptions.UsernameExistsException):
+            cognito.admin_create_user(**who, UserAttributes=verified, MessageAction="SUPPRESS")
+        cognito.admin_set_user_password(**who, Password=password, Permanent=True)
+        cognito.admin_add_user_to_group(**who, GroupName=group)
+    return password
 
 
 def _free_lease(deployment: Deployment) -> None:

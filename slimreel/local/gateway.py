@@ -1,8 +1,9 @@
 """API Gateway: `/<stage>/*` becomes a REST API proxy event for the function behind the route.
 
 The routes come from the same OpenAPI document that the template gives to API Gateway. Calls to
-routes with IAM authorization are verified (`gateway_signature`). Not imitated: throttling,
-caching, request validation, API keys, policies, Cognito (501).
+routes with IAM authorization are verified (`gateway_signature`), and so are the tokens of a Cognito
+user pool (`gateway_tokens`). Not imitated: throttling, caching, request validation, API keys,
+policies.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -15,6 +16,7 @@ import json
 import logging
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +34,8 @@ from slimreel.local.awslambda.environments import Closing
 from slimreel.local.awslambda.errors import LambdaError
 from slimreel.local.awslambda.invocations import Outcome
 from slimreel.local.gateway_signature import SignatureRefused, verify
+from slimreel.local.gateway_tokens import Keys, TokenRefused, as_texts
+from slimreel.local.gateway_tokens import verify as verify_token
 
 log = logging.getLogger("slimreel.local.gateway")
 
@@ -50,13 +54,15 @@ class Authorizer:
     """Who must agree before a route is called.
 
     Attributes:
-        kind: "token" (a function), "iam", or another that has no stand-in.
+        kind: "token" (a function), "iam", "cognito", or another that has no stand-in.
         header: the header the token is in.
+        pools: ARNs of the user pools whose tokens are taken.
     """
 
     kind: str
     function: str = ""
     header: str = "Authorization"
+    pools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,7 @@ class Gateway:
 
     Args:
         secrets: the account's secret keys by access key id.
+        jwks: gets the document of a user pool's public keys, by the pool's id.
     """
 
     def __init__(
@@ -101,11 +108,14 @@ class Gateway:
         *,
         timeout_s: float = INTEGRATION_TIMEOUT_S,
         secrets: Mapping[str, str] | None = None,
+        jwks: Callable[[str], bytes] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._lambda = awslambda
         self._timeout_s = timeout_s
         self._secrets = secrets or {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
+        self._jwks = jwks
+        self._keys: dict[str, Keys] = {}
         self._now = now
         self.stage = ""
         self.routes: tuple[Route, ...] = ()
@@ -157,6 +167,9 @@ class Gateway:
         for authorizer in route.authorizers:
             if authorizer.kind == "iam":
                 event["requestContext"]["identity"] |= self._signer(request, raw_path)
+            elif authorizer.kind == "cognito":
+                claims = self._bearer(authorizer, event["headers"])
+                event["requestContext"]["authorizer"] = {"claims": claims}
             else:
                 event["requestContext"]["authorizer"] = self._authorize(authorizer, event)
         return self._respond(self._call(route.function, event), request)
@@ -318,6 +331,27 @@ class Gateway:
             "userArn": USER_ARN,
         }
 
+    def _bearer(self, authorizer: Authorizer, headers: Mapping[str, str]) -> dict[str, str]:
+        """The claims of a user pool's token; raises when it is not a good one of a pool we take."""
+        given = {name.lower(): value for name, value in headers.items()}
+        token = given.get(authorizer.header.lower(), "")
+        problem = TokenRefused("Unauthorized")
+        for arn in authorizer.pools:
+            region, pool_id = arn.split(":")[3], arn.rpartition("/")[2]
+            issuer = f"https://cognito-idp.{region}.amazonaws.com/{pool_id}"
+            try:
+                keys = self._keys_of(pool_id)
+                return as_texts(verify_token(token, issuer=issuer, keys=keys, now=self._now()))
+            except TokenRefused as refused:
+                problem = refused
+        raise Refused(401, str(problem), error_type="UnauthorizedException") from problem
+
+    def _keys_of(self, pool_id: str) -> Keys:
+        jwks = self._jwks
+        if jwks is None:
+            raise Refused(500, None)
+        return self._keys.setdefault(pool_id, Keys(lambda: jwks(pool_id), clock=time.monotonic))
+
     def _authorize(self, authorizer: Authorizer, event: dict[str, Any]) -> dict[str, Any]:
         """The context an authorizer lets through with; raises when it does not."""
         headers = {name.lower(): value for name, value in event["headers"].items()}
@@ -401,6 +435,9 @@ def _authorizers(openapi: Mapping[str, Any]) -> dict[str, Authorizer]:
         if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
             found[name] = Authorizer(kind="iam")
         custom = scheme.get("x-amazon-apigateway-authorizer", {})
+        if custom.get("type") == "cognito_user_pools":
+            pools = tuple(str(arn) for arn in custom["providerARNs"])
+            found[name] = Authorizer(kind="cognito", header=scheme["name"], pools=pools)
         function = _FUNCTION.search(str(custom.get("authorizerUri", "")))
         if custom.get("type") == "token" and function is not None:
             found[name] = Authorizer(

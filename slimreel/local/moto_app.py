@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import os
 import sys
 import threading
 import types
@@ -22,7 +23,7 @@ from moto.backends import get_backend
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import create_backend_app
-from werkzeug.test import run_wsgi_app
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wrappers import Response
 
 from slimreel.local.aws_errors import error_like
@@ -52,6 +53,11 @@ def _spare(name: str, **members: object) -> None:
 _spare("moto.ec2", ec2_backends={})
 _spare("moto.batch")
 
+# Ids that follow from names, so that a pool and its client are the same after a restart.
+os.environ.setdefault("MOTO_COGNITO_IDP_USER_POOL_ID_STRATEGY", "HASH")
+os.environ.setdefault("MOTO_COGNITO_IDP_USER_POOL_CLIENT_ID_STRATEGY", "HASH")
+_COGNITO = "https://cognito-idp.eu-west-1.amazonaws.com"
+
 #: SigV4 signing name -> moto's name. Only these are let through.
 SERVICES = {
     "dynamodb": "dynamodb",
@@ -64,6 +70,7 @@ SERVICES = {
     "logs": "logs",
     "sts": "sts",
     "monitoring": "cloudwatch",
+    "cognito-idp": "cognitoidp",
 }
 
 
@@ -138,6 +145,13 @@ class Moto:
                 log.error("%s.%s was undone: %s", call.service, call.operation, problem)
                 return error_like(call.environ, 500, "InternalServerError", str(problem))
             return response
+
+    def jwks(self, pool_id: str) -> bytes:
+        """The public keys of a user pool, as the pool publishes them."""
+        path = f"/{pool_id}/.well-known/jwks.json"
+        environ = EnvironBuilder(path, base_url=_COGNITO).get_environ()
+        call = AwsCall(service="cognito-idp", operation="?", body=b"", environ=environ)
+        return bytes(self.call(call).get_data())
 
     def close(self) -> None:
         self._quick.restore()

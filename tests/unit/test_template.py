@@ -340,19 +340,25 @@ def test_what_people_ask_for_may_not_touch_more_than_it_needs(template: Template
     assert not allowed & forbidden
 
 
-def test_every_route_but_the_public_ones_asks_for_a_signature(template: Template) -> None:
+def test_every_route_but_the_public_ones_asks_who_calls(template: Template) -> None:
     (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
-    unsigned = {
-        (method, path)
+    asked = {
+        (method, path): operation.get("security")
         for path, methods in api["Body"]["paths"].items()
         for method, operation in methods.items()
-        if operation.get("security") != [{"sigv4": []}]
     }
-    assert unsigned == {
+    open_to_all = {at for at, security in asked.items() if not security}
+    assert open_to_all == {
         ("post", "/drive/notifications"),
         ("get", "/v/{job_id}"),
         ("get", "/health"),
     }
+    for (_, path), security in asked.items():
+        wanted = "people" if path.startswith("/web/") else "sigv4"
+        assert security in (None, [{wanted: []}]), path
+    people = api["Body"]["securityDefinitions"]["people"]
+    arns = people["x-amazon-apigateway-authorizer"]["providerARNs"]
+    assert arns == [{"Fn::GetAtt": ["People", "Arn"]}]
     scheme = api["Body"]["securityDefinitions"]["sigv4"]
     assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
 

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slimreel.local import ACCOUNT_ID, REGION
-from slimreel.local.stack import access, alarms, flows, functions, messaging, storage, web
+from slimreel.local.stack import access, alarms, flows, functions, messaging, people, storage, web
 from slimreel.local.stack.errors import BadReference, NotCreated, StackError, Unsupported
 from slimreel.local.stack.kinds import Gateway, Kind, Made, Order, Site, arn
 from slimreel.local.stack.order import creation_order
@@ -31,6 +31,7 @@ KINDS: Mapping[str, Kind] = {
     **access.KINDS,
     **alarms.KINDS,
     **flows.KINDS,
+    **people.KINDS,
     **web.KINDS,
 }
 _SECTIONS = {
