@@ -127,6 +127,8 @@ def _merge_template(
     for identifier, name in functions.items():
         properties = resources.setdefault(identifier, {}).setdefault("Properties", {})
         properties["FunctionName"] = {"Fn::Sub": f"slimreel-${{Stage}}-{name}"}
+    dashboard = (project_dir / ".chalice" / "dashboard.json").read_text(encoding="utf-8")
+    resources["Dashboard"]["Properties"]["DashboardBody"] = {"Fn::Sub": _compact(dashboard)}
     _add_flows(template, workflow_files(project_dir), {n: i for i, n in functions.items()})
     _add_folders(template, project_dir)
     return template
@@ -135,7 +137,7 @@ def _merge_template(
 def _add_flows(template: Template, files: Mapping[str, Path], functions: Mapping[str, str]) -> None:
     resources = template["Resources"]
     for workflow, file in files.items():
-        resources[flow_logical_id(workflow)] = _flow(workflow, file, functions)
+        resources |= _flow(workflow, file, functions)
         template["Outputs"][f"{flow_logical_id(workflow)}Arn"] = {
             "Value": {"Ref": flow_logical_id(workflow)}
         }
@@ -145,25 +147,113 @@ def _add_flows(template: Template, files: Mapping[str, Path], functions: Mapping
     ]
 
 
-def _flow(workflow: str, file: Path, functions: Mapping[str, str]) -> dict[str, Any]:
+def _flow(workflow: str, file: Path, functions: Mapping[str, str]) -> Template:
+    """The state machine of one file, with the role and the log group of its own."""
+    identifier = flow_logical_id(workflow)
+    definition, used = _read_flow(file, functions)
+    arns = {name: {"Fn::GetAtt": [functions[name], "Arn"]} for name in used}
+    log_group = {"LogGroupArn": {"Fn::GetAtt": [f"{identifier}Logs", "Arn"]}}
+    machine = {
+        "Type": "AWS::Serverless::StateMachine",
+        "Properties": {
+            "Name": {"Fn::Sub": f"slimreel-${{Stage}}-{workflow}"},
+            "Definition": definition,
+            "DefinitionSubstitutions": arns,
+            "Role": {"Fn::GetAtt": [f"{identifier}Role", "Arn"]},
+            "Logging": {
+                # What failed, without anyone's input: what matters of it is in our own logs.
+                "Level": "ERROR",
+                "IncludeExecutionData": False,
+                "Destinations": [{"CloudWatchLogsLogGroup": log_group}],
+            },
+            "Tracing": {"Enabled": True},
+        },
+    }
+    return {
+        identifier: machine,
+        f"{identifier}Role": _flow_role([*arns.values()]),
+        f"{identifier}Logs": _flow_logs(workflow),
+    }
+
+
+def _read_flow(file: Path, functions: Mapping[str, str]) -> tuple[Any, list[str]]:
+    """The definition, and which functions it names."""
     text = file.read_text(encoding="utf-8")
     used = sorted(set(re.findall(r"\$\{(\w+)\}", text)))
     unknown = [name for name in used if name not in functions]
     if unknown:
         raise BadTemplate(f"{file}: app.py has no function {', '.join(unknown)}")
     try:
-        definition = json.loads(text)
+        return json.loads(text), used
     except ValueError as problem:
         raise BadTemplate(f"{file}: {problem}") from problem
-    arns = {name: {"Fn::GetAtt": [functions[name], "Arn"]} for name in used}
-    invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": [*arns.values()]}
+
+
+def _flow_role(functions: list[Template]) -> Template:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "states.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": functions}
     return {
-        "Type": "AWS::Serverless::StateMachine",
+        "Type": "AWS::IAM::Role",
         "Properties": {
-            "Name": {"Fn::Sub": f"slimreel-${{Stage}}-{workflow}"},
-            "Definition": definition,
-            "DefinitionSubstitutions": arns,
-            "Policies": [{"Version": "2012-10-17", "Statement": [invoke]}],
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [
+                {
+                    "PolicyName": "Flow",
+                    "PolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [invoke, *_FLOW_REPORTS],
+                    },
+                }
+            ],
+        },
+    }
+
+
+#: A flow's log is delivered for it, and IAM grants that for all log groups or for none; likewise
+#: traces.
+#: Source: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+#: Source: https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html
+_FLOW_REPORTS = (
+    {
+        "Effect": "Allow",
+        "Action": [
+            "logs:CreateLogDelivery",
+            "logs:GetLogDelivery",
+            "logs:UpdateLogDelivery",
+            "logs:DeleteLogDelivery",
+            "logs:ListLogDeliveries",
+            "logs:PutResourcePolicy",
+            "logs:DescribeResourcePolicies",
+            "logs:DescribeLogGroups",
+        ],
+        "Resource": "*",
+    },
+    {
+        "Effect": "Allow",
+        "Action": [
+            "xray:PutTraceSegments",
+            "xray:PutTelemetryRecords",
+            "xray:GetSamplingRules",
+            "xray:GetSamplingTargets",
+        ],
+        "Resource": "*",
+    },
+)
+
+
+def _flow_logs(workflow: str) -> Template:
+    """Under the prefix for which Step Functions need not widen the account's log policy."""
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {
+            "LogGroupName": {"Fn::Sub": f"/aws/vendedlogs/states/slimreel-${{Stage}}-{workflow}"},
+            "RetentionInDays": 30,
         },
     }
 
@@ -187,6 +277,11 @@ def _add_folders(template: Template, project_dir: Path) -> None:
                 "Description": f"Id of the Google Drive folder that starts {file.stem}.",
             }
             variables[found[1]] = {"Ref": parameter}
+
+
+def _compact(text: str) -> str:
+    """The same JSON on one line: a template may be a megabyte, and spaces count."""
+    return json.dumps(json.loads(text), separators=(",", ":"))
 
 
 def _load_resources(project_dir: Path) -> Template:

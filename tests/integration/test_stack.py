@@ -31,6 +31,10 @@ PARAMETERS = {
     "NoticeEmail": "you@example.com",
     "AlarmEmail": "engineer@example.com",
     "DriveInboxFolder": "folder-12345",
+    "AirtableBaseId": "app12345678901234",
+    "AlarmCostPerDay": "20",
+    "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/film-key",
+    "ResultsStorageClass": "INTELLIGENT_TIERING",
 }
 
 
@@ -140,7 +144,10 @@ def test_bucket_settings_arrive(account: Account, stack: Stack) -> None:
     assert rules[1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
     default = encryption["Rules"][0]["ApplyServerSideEncryptionByDefault"]
-    assert default["SSEAlgorithm"] == "AES256"
+    assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": PARAMETERS["KmsKeyArn"]}
+    kept = s3.get_bucket_lifecycle_configuration(Bucket=stack.resources["CompressedBucket"])
+    transitions = [rule["Transitions"] for rule in kept["Rules"] if "Transitions" in rule]
+    assert transitions == [[{"StorageClass": "INTELLIGENT_TIERING", "Days": 0}]]
     block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert all(block.values())
     policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
@@ -363,9 +370,9 @@ def test_without_an_address_nobody_is_subscribed(
         (
             {
                 "Type": "AWS::S3::Bucket",
-                "Properties": {"LifecycleConfiguration": {"Rules": [{"Transitions": []}]}},
+                "Properties": {"LifecycleConfiguration": {"Rules": [{"TagFilters": []}]}},
             },
-            "Thing (AWS::S3::Bucket) has the property LifecycleConfiguration.Rules[0].Transitions,"
+            "Thing (AWS::S3::Bucket) has the property LifecycleConfiguration.Rules[0].TagFilters,"
             " unknown here.",
         ),
         (

@@ -30,7 +30,21 @@ Template = dict[str, Any]
 # Actions for which IAM knows no resource.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselementalmediaconvert.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html (delivery of a flow's log)
 WITHOUT_RESOURCE = {
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
     "mediaconvert:Probe",
     "states:SendTaskFailure",
     "states:SendTaskHeartbeat",
@@ -181,8 +195,10 @@ def test_a_flow_is_a_state_machine_that_may_invoke_exactly_its_functions(
     used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "workflows/compress.asl.json").read_text()))
     arns = {name: {"Fn::GetAtt": [name.capitalize(), "Arn"]} for name in used}
     assert flow["DefinitionSubstitutions"] == arns
-    (statement,) = (s for name, s in policies(template) if name == "CompressFlowRole")
+    assert flow["RoleArn"] == {"Fn::GetAtt": ["CompressFlowRole", "Arn"]}
+    statement, *reports = (s for name, s in policies(template) if name == "CompressFlowRole")
     assert actions(statement) == ["lambda:InvokeFunction"]
+    assert {a.partition(":")[0] for s in reports for a in actions(s)} == {"logs", "xray"}
     assert sorted(map(str, statement["Resource"])) == sorted(map(str, arns.values()))
 
 
@@ -327,7 +343,7 @@ def test_only_who_publishes_or_sweeps_up_may_delete_what_was_published(
 def test_what_people_ask_for_may_not_touch_more_than_it_needs(template: Template) -> None:
     """The API is one function, and the one that strangers can reach."""
     allowed = {a for r, s in policies(template) if r == "ApiHandlerRole" for a in actions(s)}
-    services = {"dynamodb", "logs", "mediaconvert", "s3", "sns", "sqs", "ssm", "states"}
+    services = {"dynamodb", "logs", "mediaconvert", "s3", "sns", "sqs", "ssm", "states", "xray"}
     assert {action.partition(":")[0] for action in allowed} == services
     forbidden = {
         "dynamodb:DeleteItem",
@@ -372,7 +388,9 @@ def test_buckets_are_private_encrypted_and_tls_only(template: Template, bucket: 
     assert all(properties["PublicAccessBlockConfiguration"].values())
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    by_default = rule["ServerSideEncryptionByDefault"]
+    assert by_default["SSEAlgorithm"] == {"Fn::If": ["HasKmsKey", "aws:kms", "AES256"]}
+    assert by_default["KMSMasterKeyID"]["Fn::If"][:2] == ["HasKmsKey", {"Ref": "KmsKeyArn"}]
     policy = of_type(template, "AWS::S3::BucketPolicy")[f"{bucket}Policy"]
     assert policy["Bucket"] == {"Ref": bucket}
     (statement,) = policy["PolicyDocument"]["Statement"]
@@ -385,8 +403,11 @@ def test_temporary_files_expire_and_results_stay(template: Template) -> None:
     temp = buckets["TempBucket"]["LifecycleConfiguration"]["Rules"]
     assert [rule.get("ExpirationInDays") for rule in temp] == [7, None]
     assert temp[1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    kept = buckets["CompressedBucket"]["LifecycleConfiguration"]["Rules"]
-    assert [rule.get("ExpirationInDays") for rule in kept] == [None]
+    stale, tier = buckets["CompressedBucket"]["LifecycleConfiguration"]["Rules"]
+    assert stale.keys() == {"Id", "Status", "AbortIncompleteMultipartUpload"}
+    assert tier["Fn::If"][0] == "TiersResults"
+    assert tier["Fn::If"][1]["Transitions"][0]["StorageClass"] == "INTELLIGENT_TIERING"
+    assert template["Parameters"]["ResultsStorageClass"]["Default"] == "STANDARD"
     for name in ("CompressedBucket", "JobsTable"):
         assert template["Resources"][name]["DeletionPolicy"] == "Retain"
 

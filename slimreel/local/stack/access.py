@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from slimreel.local.stack.kinds import Kind, Made, Order, arn, has_code
 from slimreel.local.stack.shapes import ANY
 
+_LOGS_OF_GATEWAY = "::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+
 
 def _role(order: Order) -> Made:
     iam = order.client("iam")
@@ -29,7 +31,9 @@ def _role(order: Order) -> Made:
         document = json.dumps(policy["PolicyDocument"])
         iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
     for managed in order.properties.get("ManagedPolicyArns", []):
-        iam.attach_role_policy(RoleName=name, PolicyArn=managed)
+        # Loading Amazon's own policies would take moto a second, and nothing here needs this one.
+        if not managed.endswith(_LOGS_OF_GATEWAY):
+            iam.attach_role_policy(RoleName=name, PolicyArn=managed)
     return Made(ref=name, attributes={"Arn": role["Arn"], "RoleId": role["RoleId"]})
 
 

@@ -1,4 +1,6 @@
-"""Alarms, kept as described. The local cloud sends no metrics, so none of them ever rings."""
+"""Alarms and the dashboard, kept as described. Metrics of the local cloud stay in its logs, so no
+alarm ever rings.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,20 @@ def _alarm(order: Order) -> Made:
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", f"alarm:{name}")})
 
 
+def _dashboard(order: Order) -> Made:
+    name = order.name("DashboardName")
+    order.client("cloudwatch").put_dashboard(
+        DashboardName=name, DashboardBody=order.properties["DashboardBody"]
+    )
+    return Made(ref=name)
+
+
 KINDS = {
+    "AWS::CloudWatch::Dashboard": Kind(
+        shape={"DashboardName": ANY, "DashboardBody": ANY},
+        create=_dashboard,
+        required=("DashboardBody",),
+    ),
     "AWS::CloudWatch::Alarm": Kind(
         shape={"AlarmName": ANY, **dict.fromkeys(_SETTINGS, ANY)},
         create=_alarm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -23,11 +24,13 @@ def _state_machine(order: Order) -> Made:
         properties["DefinitionString"],
         properties.get("DefinitionSubstitutions", {}),
     )
+    reports = _reports(properties)
     try:
         states.create_state_machine(
             name=name,
             definition=definition,
             roleArn=properties["RoleArn"],
+            **reports,
             type=properties.get("StateMachineType", "STANDARD"),
             tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in properties.get("Tags", [])],
         )
@@ -36,9 +39,24 @@ def _state_machine(order: Order) -> Made:
             raise
     # AWS refuses a second creation with another definition; a stand-in may answer with the old.
     states.update_state_machine(
-        stateMachineArn=machine, definition=definition, roleArn=properties["RoleArn"]
+        stateMachineArn=machine, definition=definition, roleArn=properties["RoleArn"], **reports
     )
     return Made(ref=machine, attributes={"Arn": machine, "Name": name})
+
+
+def _reports(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Logging and tracing in the API's spelling, which differs in the first letters."""
+    reports: dict[str, Any] = {}
+    if logging := properties.get("LoggingConfiguration"):
+        groups = [one["CloudWatchLogsLogGroup"]["LogGroupArn"] for one in logging["Destinations"]]
+        reports["loggingConfiguration"] = {
+            "level": logging["Level"],
+            "includeExecutionData": logging.get("IncludeExecutionData", False),
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}} for arn in groups],
+        }
+    if tracing := properties.get("TracingConfiguration"):
+        reports["tracingConfiguration"] = {"enabled": tracing["Enabled"]}
+    return reports
 
 
 def _substituted(logical_id: str, definition: str, values: Mapping[str, str]) -> str:
@@ -92,6 +110,12 @@ KINDS = {
         shape={
             "DefinitionString": ANY,
             "DefinitionSubstitutions": ANY,
+            "LoggingConfiguration": {
+                "Level": ANY,
+                "IncludeExecutionData": ANY,
+                "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": ANY}}],
+            },
+            "TracingConfiguration": {"Enabled": ANY},
             "RoleArn": ANY,
             "StateMachineName": ANY,
             "StateMachineType": ANY,

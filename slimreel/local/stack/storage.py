@@ -19,6 +19,7 @@ _RULE = {
     "Prefix": ANY,
     "ExpirationInDays": ANY,
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": ANY},
+    "Transitions": [{"StorageClass": ANY, "TransitionInDays": ANY}],
 }
 
 
@@ -32,10 +33,7 @@ def _bucket(order: Order) -> Made:
             raise
     properties = order.properties
     if encryption := properties.get("BucketEncryption"):
-        rules = [
-            {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
-            for rule in encryption["ServerSideEncryptionConfiguration"]
-        ]
+        rules = [_encryption_rule(r) for r in encryption["ServerSideEncryptionConfiguration"]]
         s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
     if access := properties.get("PublicAccessBlockConfiguration"):
         s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=access)
@@ -45,6 +43,13 @@ def _bucket(order: Order) -> Made:
         rules = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
         s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
     return Made(ref=name, attributes={"Arn": f"arn:aws:s3:::{name}"})
+
+
+def _encryption_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    converted = {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
+    if "BucketKeyEnabled" in rule:
+        converted["BucketKeyEnabled"] = rule["BucketKeyEnabled"]
+    return converted
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +64,11 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         converted["Expiration"] = {"Days": rule["ExpirationInDays"]}
     if abort := rule.get("AbortIncompleteMultipartUpload"):
         converted["AbortIncompleteMultipartUpload"] = abort
+    if transitions := rule.get("Transitions"):
+        converted["Transitions"] = [
+            {"StorageClass": one["StorageClass"], "Days": one["TransitionInDays"]}
+            for one in transitions
+        ]
     return converted
 
 
@@ -132,7 +142,13 @@ KINDS = {
             "BucketName": ANY,
             "BucketEncryption": {
                 "ServerSideEncryptionConfiguration": [
-                    {"ServerSideEncryptionByDefault": {"SSEAlgorithm": ANY}}
+                    {
+                        "ServerSideEncryptionByDefault": {
+                            "SSEAlgorithm": ANY,
+                            "KMSMasterKeyID": ANY,
+                        },
+                        "BucketKeyEnabled": ANY,
+                    }
                 ]
             },
             "PublicAccessBlockConfiguration": ANY,

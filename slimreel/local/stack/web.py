@@ -9,6 +9,8 @@ from slimreel.local.stack.kinds import Kind, Made, Order
 from slimreel.local.stack.shapes import ANY, Ignored
 
 _ONE_ENDPOINT = Ignored("everything answers on one local port, there is no edge and no region")
+_NO_LOG = Ignored("the front logs what is asked for; the real gateway writes its own")
+_NO_TRACE = Ignored("nothing collects traces on a laptop")
 _NO_THROTTLE = Ignored("one person's laptop is the only caller; the real gateway throttles")
 
 
@@ -37,7 +39,14 @@ def _stage(order: Order) -> Made:
     return Made(ref=stage)
 
 
+def _account(order: Order) -> Made:
+    return Made(ref=order.logical_id)
+
+
 KINDS = {
+    "AWS::ApiGateway::Account": Kind(
+        shape={"CloudWatchRoleArn": _NO_LOG}, create=_account, required=("CloudWatchRoleArn",)
+    ),
     "AWS::ApiGateway::RestApi": Kind(
         shape={"Body": ANY, "EndpointConfiguration": _ONE_ENDPOINT, "Parameters": _ONE_ENDPOINT},
         create=_rest_api,
@@ -57,6 +66,8 @@ KINDS = {
             "DeploymentId": ANY,
             "StageName": ANY,
             "MethodSettings": _NO_THROTTLE,
+            "AccessLogSetting": _NO_LOG,
+            "TracingEnabled": _NO_TRACE,
         },
         create=_stage,
         required=("RestApiId", "StageName"),
