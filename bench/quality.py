@@ -1,28 +1,33 @@
 """What aiming at a quality is worth: our search beside what people use now, at one score.
 
     python -m bench.quality [--clips FOLDER] [--seconds 30] [--metric SSIM] [--target 0.95]
-                            [--out docs/quality.md]
+                            [--out FOLDER]
 
 For every clip: the search's choice; the lowest level by binary search with full encodes; the lowest
 level that is good enough for every clip; HandBrake's presets at an equal score. All without sound.
-Encodes are the MediaConvert stand-in's, scores a plain ffmpeg's.
+Encodes are the MediaConvert stand-in's, scores a plain ffmpeg's. What was encoded and scored is
+kept, so a run that was interrupted goes on, and another target costs only what it needs besides.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench import command
 from bench.machine import load, machine, today
 from bench.rating import clips, handbrake, plot
 from bench.rating.encodes import NO_CAP_BPS, Dial, Encoded, timed
+from bench.rating.shelf import Shelf, digest
 from chalicelib.domain import dial, search
+from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.errors import Rejected
+from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.search import Search, Target
 from slimreel import offline
@@ -55,9 +60,9 @@ class Row:
     picked: dict[str, handbrake.Picked]
 
 
-def measure(clip: Path, folder: Path, target: Target) -> tuple[Row, Dial]:
+def measure(name: str, shelf: Shelf, target: Target) -> tuple[Row, Dial]:
     """Raises: Rejected, EncodeFailed: it is no film the encoder reads."""
-    facts = offline.facts_of(clip)
+    facts = offline.facts_of(shelf.clip)
     duration_s, video = facts.picture_s, facts.video
     if duration_s is None or video is None:
         raise Rejected("It has no picture, or no length.")
@@ -73,22 +78,20 @@ def measure(clip: Path, folder: Path, target: Target) -> tuple[Row, Dial]:
         scaled=bool(video.display_width % 2 or video.display_height % 2),
         search=search.sampling(target, duration_s, facts.activity),
     )
-    points, search_cpu_s = timed(lambda: offline.encode_samples(clip, plan, facts, folder))
+    points, search_cpu_s = _sampled(shelf, plan, facts)
     assert plan.search is not None
     found = _chosen(plan.search, points, target, duration_s)
-    tried = Dial(clip=clip, facts=facts, plan=plan, folder=folder, metric=target.metric)
+    tried = Dial(shelf=shelf, facts=facts, plan=plan, metric=target.metric)
     assert found.level is not None
     first = tried.at(found.level)
     final = _corrected(tried, found, first, target)
     best = tried.lowest(target.mean)
     picked = {}
     if handbrake.is_there():
-        for name in handbrake.PRESETS:
-            picked[name] = handbrake.pick(
-                name, clip, folder, metric=target.metric, target=target.mean
-            )
+        for preset in handbrake.PRESETS:
+            picked[preset] = handbrake.pick(preset, shelf, metric=target.metric, target=target.mean)
     row = Row(
-        name=clip.name,
+        name=name,
         duration_s=duration_s,
         search=found,
         first=first,
@@ -99,6 +102,20 @@ def measure(clip: Path, folder: Path, target: Target) -> tuple[Row, Dial]:
         picked=picked,
     )
     return row, tried
+
+
+def _sampled(shelf: Shelf, plan: Plan, facts: MediaFacts) -> tuple[tuple[search.Point, ...], float]:
+    """What the samples came to, and their processor time."""
+    assert plan.search is not None
+
+    def encode() -> dict[str, Any]:
+        folder = shelf.folder / "samples"
+        points, cpu_s = timed(lambda: offline.encode_samples(shelf.clip, plan, facts, folder))
+        shutil.rmtree(folder)
+        return {"points": to_plain(points), "cpu_s": round(cpu_s, 2)}
+
+    figures = shelf.figures(f"samples-{digest(to_plain(plan.search))}", encode)
+    return tuple(from_plain(search.Point, one) for one in figures["points"]), figures["cpu_s"]
 
 
 def _chosen(
@@ -237,48 +254,70 @@ def diagram(row: Row, tried: Dial, target: Target) -> plot.Diagram:
 
 
 def main(argv: Sequence[str]) -> int:
+    args = _parser().parse_args(argv)
+    films = list(_films(args))
+    if not films:
+        print("No film was found.", file=sys.stderr)
+        return 2
+    for target in _targets(args):
+        measured = list(_measured(films, target))
+        if not measured:
+            print("No film could be measured.", file=sys.stderr)
+            return 2
+        rows, dials = [row for row, _ in measured], [tried for _, tried in measured]
+        page = report(rows, dials, target, args.seconds)
+        print(f"\n{page}")
+        if args.out:
+            stem = f"quality-{target.metric.lower()}"
+            (args.out / f"{stem}.md").write_text(page)
+            drawn = [diagram(row, tried, target) for row, tried in measured]
+            (args.out / f"{stem}.svg").write_text(plot.svg(drawn, target.metric))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--clips", type=Path, help="a folder of films (default: drawn ones)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each film (%(default)s)")
-    parser.add_argument("--metric", choices=sorted(TARGETS), default="SSIM")
+    parser.add_argument("--metric", choices=sorted(TARGETS), help="(default: one after the other)")
     parser.add_argument("--target", type=float, help="mean score (SSIM 0.95, VMAF 93)")
     parser.add_argument("--only", default="", help="film names that contain this")
-    parser.add_argument("--out", type=Path, help="write the table here, and the plot beside it")
-    args = parser.parse_args(argv)
-    target = Target(metric=args.metric, mean=args.target or TARGETS[args.metric])
-    rows: list[Row] = []
-    dials: list[Dial] = []
-    with tempfile.TemporaryDirectory() as place:
-        films = Path(place) / "films"
-        films.mkdir()
-        folder = args.clips
-        if folder is None:
-            folder = Path(place) / "drawn"
-            folder.mkdir()
-            clips.draw(folder, seconds=args.seconds)
-        for clip in clips.cut(folder, films, seconds=args.seconds):
-            if args.only not in clip.name:
-                continue
-            scratch = Path(place) / f"of {clip.stem}"
-            scratch.mkdir()
-            try:
-                row, tried = measure(clip, scratch, target)
-            except (Rejected, offline.EncodeFailed) as problem:
-                print(f"{clip.name}: left out: {problem}", file=sys.stderr)
-                continue
-            rows.append(row)
-            dials.append(tried)
-            print(command.table(_HEAD, [_cells(row, target, None)]), flush=True)
-        if not rows:
-            print("No film could be measured.", file=sys.stderr)
-            return 2
-        page = report(rows, dials, target, args.seconds)
-    print(f"\n{page}")
-    if args.out:
-        args.out.write_text(page)
-        drawn = [diagram(*pair, target) for pair in zip(rows, dials, strict=True)]
-        args.out.with_suffix(".svg").write_text(plot.svg(drawn, target.metric))
-    return 0
+    parser.add_argument("--out", type=Path, help="a folder for tables and plots")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=command.CLIPS.parent / "bench-quality",
+        help="what was made so far; delete it once the stand-in encodes otherwise (%(default)s)",
+    )
+    return parser
+
+
+def _targets(args: argparse.Namespace) -> list[Target]:
+    metrics = [args.metric] if args.metric else list(TARGETS)
+    return [Target(metric=metric, mean=args.target or TARGETS[metric]) for metric in metrics]
+
+
+def _films(args: argparse.Namespace) -> Iterator[tuple[str, Shelf]]:
+    """Names and shelves of the films that are asked for."""
+    folder = args.clips
+    if folder is None:
+        folder = args.keep / "drawn"
+        folder.mkdir(parents=True, exist_ok=True)
+        clips.draw(folder, seconds=args.seconds)
+    for name, clip in clips.cut(folder, args.keep / "clips", seconds=args.seconds):
+        if args.only in name:
+            yield name, Shelf(args.keep / clip.stem, clip)
+
+
+def _measured(films: Sequence[tuple[str, Shelf]], target: Target) -> Iterator[tuple[Row, Dial]]:
+    for name, shelf in films:
+        try:
+            row, tried = measure(name, shelf, target)
+        except (Rejected, offline.EncodeFailed) as problem:
+            print(f"{name}: left out: {problem}", file=sys.stderr)
+            continue
+        print(command.table(_HEAD, [_cells(row, target, None)]), flush=True)
+        yield row, tried
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ _DRAWN = {
 
 
 def draw(folder: Path, *, seconds: float) -> None:
-    """Make the films in `folder`."""
+    """Make the films in `folder` that are not there yet."""
     for name, picture in _DRAWN.items():
+        if (folder / name).exists():
+            continue
         argv = [
             imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", "-f", "lavfi",
             "-t", f"{seconds:g}", "-i", picture, "-preset", "veryfast", "-crf", "8",
@@ -32,20 +34,26 @@ def draw(folder: Path, *, seconds: float) -> None:
         subprocess.run(argv, check=True)
 
 
-def cut(folder: Path, into: Path, *, seconds: float) -> list[Path]:
-    """The films of a folder, by name. What is no film is left out."""
+def cut(folder: Path, into: Path, *, seconds: float) -> list[tuple[str, Path]]:
+    """The films of a folder, by name, and their beginnings. What is no film is left out."""
+    into.mkdir(parents=True, exist_ok=True)
     made = []
     for path in sorted(folder.iterdir()):
         codec = _codec(path)
         if codec is None:
             continue
-        target = into / f"{path.stem}{_CONTAINERS.get(codec, path.suffix)}"
-        argv = [
-            imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", "-i", f"file:{path}",
-            "-t", f"{seconds:g}", "-map", "0:v:0", "-c", "copy", f"file:{target}",
-        ]  # fmt: skip
-        subprocess.run(argv, check=True)
-        made.append(target)
+        name = f"{path.stem}-{seconds:g}s-{path.stat().st_size}"
+        target = into / f"{name}{_CONTAINERS.get(codec, path.suffix)}"
+        if not target.exists():
+            part = target.with_name(f"part-{target.name}")
+            argv = [
+                imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y",
+                "-i", f"file:{path}", "-t", f"{seconds:g}", "-map", "0:v:0", "-c", "copy",
+                f"file:{part}",
+            ]  # fmt: skip
+            subprocess.run(argv, check=True)
+            part.replace(target)
+        made.append((path.name, target))
     return made
 
 

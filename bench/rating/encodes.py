@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from bench.rating.score import score, video_bytes
+from bench.rating.shelf import Shelf, digest
 from chalicelib.domain import dial
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.media import MediaFacts
@@ -37,10 +37,9 @@ class Encoded:
 class Dial:
     """All of a clip's encodes so far, by level."""
 
-    clip: Path
+    shelf: Shelf
     facts: MediaFacts
     plan: Plan
-    folder: Path
     metric: str
     made: dict[float, Encoded] = field(default_factory=dict)
 
@@ -74,23 +73,19 @@ class Dial:
 
     def _encode(self, level: float) -> Encoded:
         plan = replace(self.plan, qvbr_level=level, max_bitrate_bps=NO_CAP_BPS, audio=())
-        name = f"full-{round(100 * level)}"
         settings = job_settings(
-            plan,
-            source_url="s3://files/source",
-            destination_url=f"s3://files/{name}",
-            metrics=(self.metric,),
+            plan, source_url="s3://files/source", destination_url="s3://files/full"
         )
-        _, cpu_s = timed(lambda: offline.encode(self.clip, settings, self.folder))
-        film = self.folder / f"{name}.mp4"
-        encoded = Encoded(
-            level=level,
-            size_bytes=video_bytes(film),
-            score=score(film, self.clip, self.metric),
-            cpu_s=cpu_s,
-        )
-        film.unlink()
-        return encoded
+        name = f"level{round(100 * level)}-{digest(settings)}"
+        clip, folder = self.shelf.clip, self.shelf.folder
+
+        def encode(film: Path) -> float:
+            _, cpu_s = timed(lambda: offline.encode(clip, settings, folder))
+            (folder / "full.mp4").replace(film)
+            return cpu_s
+
+        figures = self.shelf.film(name, encode)
+        return Encoded(level=level, score=self.shelf.score(name, self.metric), **figures)
 
 
 def interpolated(points: list[tuple[float, float]], target: float, metric: str) -> float | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.rating.encodes import interpolated
-from bench.rating.score import score, video_bytes
+from bench.rating.encodes import interpolated, timed
+from bench.rating.shelf import Shelf
 from chalicelib.domain.search import to_db
 
 PRESETS = {"Fast 1080p30": 22.0, "HQ 1080p30 Surround": 18.0}
@@ -28,6 +28,7 @@ class Picked:
 
     size_bytes: int
     score: float
+    cpu_s: float
     equal_bytes: float | None
 
 
@@ -40,35 +41,46 @@ def version() -> str:
     return next(line for line in said.stdout.splitlines() if line.startswith("HandBrake"))
 
 
-def pick(preset: str, clip: Path, folder: Path, *, metric: str, target: float) -> Picked:
+def pick(preset: str, shelf: Shelf, *, metric: str, target: float) -> Picked:
     """Encode with a preset, then at other qualities until some lie on both sides of the target.
 
     Cropping is off: HandBrake would cut black bars away, and the pictures could not be compared.
     """
     quality = PRESETS[preset]
-    size_bytes, reached = own = _encode(preset, quality, clip, folder, metric)
-    found: list[tuple[float, float]] = [(reached, size_bytes)]
-    equal = None
+    own = _encode(preset, quality, shelf)
+    reached = shelf.score(own.name, metric)
+    found: list[tuple[float, float]] = [(reached, own.size_bytes)]
+    picked = Picked(size_bytes=own.size_bytes, score=reached, cpu_s=own.cpu_s, equal_bytes=None)
     for _ in range(TRIES):
         gap = (to_db(reached, metric) - to_db(target, metric)) / DB_A_STEP
-        quality = min(max(quality + gap + (PAST if gap > 0 else -PAST), 0.0), 51.0)
-        size_bytes, reached = _encode(preset, quality, clip, folder, metric)
-        found.append((reached, size_bytes))
+        quality = min(max(round(quality + gap + (PAST if gap > 0 else -PAST), 1), 0.0), 51.0)
+        other = _encode(preset, quality, shelf)
+        reached = shelf.score(other.name, metric)
+        found.append((reached, other.size_bytes))
         equal = interpolated(found, target, metric)
         if equal is not None:
-            break
-    return Picked(size_bytes=own[0], score=own[1], equal_bytes=equal)
+            return replace(picked, equal_bytes=equal)
+    return picked
 
 
-def _encode(
-    preset: str, quality: float, clip: Path, folder: Path, metric: str
-) -> tuple[int, float]:
-    target = folder / "handbrake.mp4"
-    argv = [
-        "HandBrakeCLI", "-i", str(clip), "-o", str(target), "--preset", preset,
-        "-q", f"{quality:g}", "-a", "none", "-s", "none", "--crop-mode", "none",
-    ]  # fmt: skip
-    subprocess.run(argv, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    made = video_bytes(target), score(target, clip, metric)
-    target.unlink()
-    return made
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Encode:
+    name: str
+    size_bytes: int
+    cpu_s: float
+
+
+def _encode(preset: str, quality: float, shelf: Shelf) -> _Encode:
+    name = f"handbrake-{preset.split()[0]}-{round(10 * quality)}"
+
+    def encode(film: Path) -> float:
+        argv = [
+            "HandBrakeCLI", "-i", str(shelf.clip), "-o", str(film), "--preset", preset,
+            "-q", f"{quality:g}", "-a", "none", "-s", "none", "--crop-mode", "none",
+        ]  # fmt: skip
+        _, cpu_s = timed(
+            lambda: subprocess.run(argv, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        )
+        return cpu_s
+
+    return _Encode(name=name, **shelf.film(name, encode))
