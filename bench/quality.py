@@ -24,7 +24,7 @@ from bench.machine import load, machine, today
 from bench.rating import clips, handbrake, plot
 from bench.rating.encodes import NO_CAP_BPS, Dial, Encoded, timed
 from bench.rating.shelf import Shelf, digest
-from chalicelib.domain import dial, search
+from chalicelib.domain import dial, prediction, search
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.media import MediaFacts
@@ -122,8 +122,8 @@ def _chosen(
     searched: Search, points: Sequence[search.Point], target: Target, duration_s: float
 ) -> Search:
     full = replace(searched, points=tuple(points))
-    found = search.chosen(full, target, duration_s=duration_s, other_bytes=0)
-    return found or search.at_level(full, dial.HIGHEST, duration_s=duration_s, other_bytes=0)
+    found = prediction.chosen(full, target, duration_s=duration_s, other_bytes=0)
+    return found or prediction.at_level(full, dial.HIGHEST, duration_s=duration_s, other_bytes=0)
 
 
 def _corrected(tried: Dial, found: Search, first: Encoded, target: Target) -> Encoded:
@@ -131,7 +131,7 @@ def _corrected(tried: Dial, found: Search, first: Encoded, target: Target) -> En
     reached = first.score
     if reached >= target.mean:
         return first
-    moved = search.curves(target.metric, found.points).shifted(first.level, reached, None)
+    moved = prediction.curves(target.metric, found.points).shifted(first.level, reached, None)
     level = moved.lowest(target, above=first.level) or dial.HIGHEST
     return tried.at(level)
 
@@ -240,7 +240,7 @@ def diagram(row: Row, tried: Dial, target: Target) -> plot.Diagram:
         return size_bytes * 8 / row.duration_s / 1000
 
     full = [(kbps(e.size_bytes), e.score) for e in tried.made.values()]
-    curves = search.curves(target.metric, row.search.points)
+    curves = prediction.curves(target.metric, row.search.points)
     levels = [level for level in dial.LEVELS if level in tried.made]
     promised = [(curves.bps_at(level) / 1000, curves.mean_at(level)) for level in levels]
     named = {"chosen": (kbps(row.final.size_bytes), row.final.score)}

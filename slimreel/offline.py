@@ -15,7 +15,8 @@ from chalicelib.domain.errors import Rejected
 from chalicelib.domain.media import MediaFacts, facts_from_probe
 from chalicelib.domain.mp4 import Mp4Error, Pictures, Survey, pictures, survey
 from chalicelib.domain.plan import Plan
-from chalicelib.domain.search import Point, point
+from chalicelib.domain.points import point
+from chalicelib.domain.search import Point
 from chalicelib.steps.choose import frame_scores
 from slimreel.local import ACCOUNT_ID
 from slimreel.local.mediaconvert import probe, source, work

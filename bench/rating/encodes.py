@@ -14,8 +14,8 @@ from bench.rating.shelf import Shelf, digest
 from chalicelib.domain import dial
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.media import MediaFacts
+from chalicelib.domain.ordinary import to_db
 from chalicelib.domain.plan import Plan
-from chalicelib.domain.search import to_db
 from slimreel import offline
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.rating.encodes import interpolated, timed
 from bench.rating.shelf import Shelf
-from chalicelib.domain.search import to_db
+from chalicelib.domain.ordinary import to_db
 
 PRESETS = {"Fast 1080p30": 22.0, "HQ 1080p30 Surround": 18.0}
 #: Encodes at other qualities, to find the bytes of an equal score between two of them.

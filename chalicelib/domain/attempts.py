@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from chalicelib.domain import dial, search
+from chalicelib.domain import dial
 from chalicelib.domain.bitrate import MAX_BITRATE_BPS
 from chalicelib.domain.measurement import QualityScore
 from chalicelib.domain.plan import Plan
-from chalicelib.domain.search import Curves, Target
+from chalicelib.domain.prediction import Curves, curves, typical
+from chalicelib.domain.search import Target
 from chalicelib.domain.size_limit import limited
 
 #: By how much a level may bind less when it is raised by one.
@@ -74,5 +75,5 @@ def _corrected(
 def _curves(plan: Plan, level: float, score: QualityScore) -> Curves:
     mean, worst = score.ssim_mean, score.ssim_worst_1_percent
     if plan.search is None or not plan.search.points:
-        return search.typical("SSIM", level, mean, worst)
-    return search.curves("SSIM", plan.search.points).shifted(level, mean, worst)
+        return typical("SSIM", level, mean, worst)
+    return curves("SSIM", plan.search.points).shifted(level, mean, worst)

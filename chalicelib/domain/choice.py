@@ -11,15 +11,9 @@ from chalicelib.domain.attempts import at_level
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.picture import SHORT_SIDE_FLOOR_PX, even
 from chalicelib.domain.plan import Plan, Route
-from chalicelib.domain.search import (
-    Point,
-    Search,
-    Target,
-    best_promise,
-    chosen,
-    curves,
-)
-from chalicelib.domain.search import at_level as predicted_at
+from chalicelib.domain.prediction import at_level as predicted_at
+from chalicelib.domain.prediction import best_promise, chosen, curves
+from chalicelib.domain.search import Point, Search, Target
 from chalicelib.domain.size_limit import cannot_fit, limited, picture_room_bps
 from chalicelib.domain.sound import sound_bps
 from chalicelib.domain.text import human_size, percent, rounded_down

@@ -14,7 +14,8 @@ from typing import Any
 from chalicelib.domain import dial
 from chalicelib.domain.attempts import at_level
 from chalicelib.domain.plan import AudioPlan, Plan
-from chalicelib.domain.search import Sample, Search
+from chalicelib.domain.samples import Sample
+from chalicelib.domain.search import Search
 
 #: What `CustomLanguageCode` takes, less the codes that name no single language.
 _LANGUAGE = re.compile(r"(?!und|mul|zxx|mis)[a-z]{3}")
@@ -83,9 +84,10 @@ def timecode(seconds: float, frame_rate: float | None) -> str:
 
 def _clipping(sample: Sample, frame_rate: float | None) -> dict[str, str]:
     """The end is the last frame that is still in."""
-    last_s = sample.start_s + sample.length_s - 1 / (frame_rate or 30.0)
+    first_s = sample.start_s - sample.run_in_s
+    last_s = first_s + sample.encoded_s - 1 / (frame_rate or 30.0)
     return {
-        "StartTimecode": timecode(sample.start_s, frame_rate),
+        "StartTimecode": timecode(first_s, frame_rate),
         "EndTimecode": timecode(last_s, frame_rate),
     }
 

@@ -72,10 +72,9 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
     if search is None:
         return plan
     levels = " and ".join(dial.label(level) for level in search.levels)
-    sampled_s = sum(sample.length_s for sample in search.samples)
     how = (
-        f"{len(search.samples)} samples, {sampled_s:g} s together, are encoded at levels {levels} "
-        "first, to find the lowest that looks good enough."
+        f"{len(search.samples)} samples, {search.encoded_s:g} s together, are encoded at levels "
+        f"{levels} first, to find the lowest that looks good enough."
     )
     return replace(
         plan, route=Route.SEARCH, search=search, reasons=(plan.reasons[0], how, *plan.reasons[1:])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from chalicelib.domain.bitrate import CODEC_BITS
 from chalicelib.domain.media import MediaFacts
+from chalicelib.domain.ordinary import typical_log2
 from chalicelib.domain.plan import Plan, Route
-from chalicelib.domain.search import levels_to_try, typical_log2
+from chalicelib.domain.search import levels_to_try
 from chalicelib.domain.sound import sound_bps
 
 #: The pixel rate of `TYPICAL_KBPS`, and how bitrate grows with it at equal quality.

@@ -14,7 +14,8 @@ from chalicelib.domain.encoding import modifier
 from chalicelib.domain.job import Job
 from chalicelib.domain.mp4 import Mp4Error, Pictures, pictures
 from chalicelib.domain.plan import Route
-from chalicelib.domain.search import Point, Search, point
+from chalicelib.domain.points import point
+from chalicelib.domain.search import Point, Search
 from chalicelib.services import Services
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.plan import take

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain import dial, search
+from chalicelib.domain import dial, prediction, samples, search
 from chalicelib.domain.curve import rising
 from chalicelib.domain.mp4 import Pictures
+from chalicelib.domain.ordinary import from_db, to_db, typical_db, typical_log2
+from chalicelib.domain.points import point
+from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Point, Search, Target
 
 quick = settings(max_examples=60, deadline=None)
@@ -32,7 +35,7 @@ films = st.floats(2.0, 20_000.0)
 
 
 def a_search(*tried: Point) -> Search:
-    sample = search.Sample(start_s=0.0, length_s=1.0, weight=1.0)
+    sample = Sample(start_s=0.0, length_s=1.0, weight=1.0)
     return Search(
         metric="SSIM",
         samples=(sample,),
@@ -47,8 +50,8 @@ def straight(slope_db: float, at_one_db: float) -> list[Point]:
     return [
         Point(
             level=level,
-            bitrate_bps=round(1e6 * 2 ** search.typical_log2(level)),
-            mean=search.from_db(at_one_db + slope_db * search.typical_db(level, "SSIM"), "SSIM"),
+            bitrate_bps=round(1e6 * 2 ** typical_log2(level)),
+            mean=from_db(at_one_db + slope_db * typical_db(level, "SSIM"), "SSIM"),
             worst=0.5,
         )
         for level in dial.LEVELS
@@ -67,11 +70,11 @@ def test_on_an_even_film_two_levels_find_the_lowest_that_is_good_enough(
     target = Target(metric="SSIM", mean=wanted)
     low, high = sorted(data.draw(st.sets(st.sampled_from(film), min_size=2, max_size=2)), key=str)
     assume(abs(low.level - high.level) >= 1)
-    found = search.chosen(a_search(low, high), target, duration_s=100, other_bytes=7)
-    margin = search.to_db(wanted, "SSIM") + search.MARGIN_DB
-    good = [p for p in film if search.to_db(p.mean, "SSIM") >= margin - 1e-6]
+    found = prediction.chosen(a_search(low, high), target, duration_s=100, other_bytes=7)
+    margin = to_db(wanted, "SSIM") + prediction.MARGIN_DB
+    good = [p for p in film if to_db(p.mean, "SSIM") >= margin - 1e-6]
     if found is None:
-        assert search.to_db(film[-1].mean, "SSIM") < margin
+        assert to_db(film[-1].mean, "SSIM") < margin
     elif good:
         assert found.level == pytest.approx(good[0].level, abs=0.34)
         exact = next(p for p in film if p.level == found.level)
@@ -85,17 +88,17 @@ def test_on_an_even_film_two_levels_find_the_lowest_that_is_good_enough(
 def test_however_noisy_the_choice_meets_its_own_prediction_and_none_below_does(
     tried: list[Point], target: Target
 ) -> None:
-    curves = search.curves("SSIM", tried)
+    curves = prediction.curves("SSIM", tried)
     level = curves.lowest(target)
     for known in dial.LEVELS:
-        meets = curves.gap_db(target, known) >= search.MARGIN_DB
+        meets = curves.gap_db(target, known) >= prediction.MARGIN_DB
         assert meets == (level is not None and known >= level)
 
 
 @quick
 @given(st.lists(points, min_size=1, max_size=6))
 def test_predictions_never_fall_with_the_level(tried: list[Point]) -> None:
-    curves = search.curves("SSIM", tried)
+    curves = prediction.curves("SSIM", tried)
     for what in (curves.mean_at, curves.worst_at, curves.bps_at):
         values = [what(level) for level in dial.LEVELS]
         assert all(math.isfinite(value) for value in values)
@@ -105,19 +108,19 @@ def test_predictions_never_fall_with_the_level(tried: list[Point]) -> None:
 @quick
 @given(points, targets)
 def test_one_sample_level_is_enough_for_a_decision(tried: Point, target: Target) -> None:
-    found = search.chosen(a_search(tried), target, duration_s=60, other_bytes=0)
+    found = prediction.chosen(a_search(tried), target, duration_s=60, other_bytes=0)
     assert found is None or found.level in dial.LEVELS
 
 
 @quick
 @given(st.lists(points, min_size=1, max_size=3))
 def test_what_no_level_reaches_is_given_up(tried: list[Point]) -> None:
-    best, _ = search.best_promise(a_search(*tried))
+    best, _ = prediction.best_promise(a_search(*tried))
     assume(best < 0.99)
-    too_far_db = search.hopeless_db(a_search(*tried)) + 0.1
-    beyond = search.from_db(search.to_db(best, "SSIM") + too_far_db, "SSIM")
+    too_far_db = prediction.hopeless_db(a_search(*tried)) + 0.1
+    beyond = from_db(to_db(best, "SSIM") + too_far_db, "SSIM")
     target = Target(metric="SSIM", mean=beyond)
-    assert search.chosen(a_search(*tried), target, duration_s=60, other_bytes=0) is None
+    assert prediction.chosen(a_search(*tried), target, duration_s=60, other_bytes=0) is None
 
 
 @quick
@@ -125,7 +128,7 @@ def test_what_no_level_reaches_is_given_up(tried: list[Point]) -> None:
 def test_a_measured_result_moves_the_curves_through_it(
     tried: list[Point], level: float, mean: float, worst: float
 ) -> None:
-    moved = search.curves("SSIM", tried).shifted(level, mean, worst)
+    moved = prediction.curves("SSIM", tried).shifted(level, mean, worst)
     assert moved.mean_at(level) == pytest.approx(mean, abs=1e-9)
     assert moved.worst_at(level) == pytest.approx(worst, abs=1e-9)
 
@@ -171,7 +174,7 @@ def test_samples_lie_in_the_film_apart_from_each_other_and_stand_for_all_of_it(
         assert sample.start_s >= end_s
         end_s = sample.start_s + sample.length_s
     assert end_s <= duration_s
-    low, high = search.EFFORT_BOUNDS
+    low, high = samples.EFFORT_BOUNDS
     assert low <= found.effort_ratio <= high
 
 
@@ -194,7 +197,7 @@ def test_very_short_films_are_not_searched() -> None:
 
 def test_samples_are_typical_easy_and_hard_by_turns() -> None:
     activity = [100, 100, 900, 500, 100, 500, 900, 500, 900] * 10
-    found = search.samples(90.4, activity, budget_s=10)
+    found = samples.samples(90.4, activity, budget_s=10)
     spent = [activity[int(sample.start_s)] for sample in found]
     assert {100, 500, 900} == set(spent)
 
@@ -215,8 +218,8 @@ def test_a_point_weighs_its_samples_and_finds_the_worst_frames() -> None:
     plan = Search(
         metric="SSIM",
         samples=(
-            search.Sample(start_s=0.0, length_s=1.0, weight=0.75),
-            search.Sample(start_s=9.0, length_s=1.0, weight=0.25),
+            Sample(start_s=0.0, length_s=1.0, weight=0.75),
+            Sample(start_s=9.0, length_s=1.0, weight=0.25),
         ),
         levels=(2.0,),
         work_share=0.1,
@@ -227,11 +230,11 @@ def test_a_point_weighs_its_samples_and_finds_the_worst_frames() -> None:
         times_s=[n / 50 for n in range(101)],
         keys=[0, 50],
     )
-    found = search.point(plan, 2.0, frames, pictures, 200_000)
+    found = point(plan, 2.0, frames, pictures, 200_000)
     assert found.mean == pytest.approx(0.75 * 0.98 + 0.25 * 0.90)
     assert found.worst == pytest.approx(0.90)
     assert found.bitrate_bps == 8 * (0.75 * 50_000 + 0.25 * 150_000)
-    without = search.point(plan, 2.0, frames, None, 200_000)
+    without = point(plan, 2.0, frames, None, 200_000)
     assert without.bitrate_bps == 8 * 100_000
 
 
@@ -241,7 +244,7 @@ def a_string_of(*samples: list[int]) -> tuple[Search, Pictures]:
     plan = Search(
         metric="SSIM",
         samples=tuple(
-            search.Sample(start_s=9.0 * n, length_s=1.0, weight=1 / count) for n in range(count)
+            Sample(start_s=9.0 * n, length_s=1.0, weight=1 / count) for n in range(count)
         ),
         levels=(2.0,),
         work_share=0.1,
@@ -259,7 +262,7 @@ def a_string_of(*samples: list[int]) -> tuple[Search, Pictures]:
 
 def test_the_picture_a_sample_begins_with_counts_as_often_as_films_begin_anew() -> None:
     plan, pictures = a_string_of([11_000] + [1000] * 24, [11_000] + [1000] * 24)
-    found = search.point(plan, 2.0, [0.9] * 50, pictures, 70_000)
+    found = point(plan, 2.0, [0.9] * 50, pictures, 70_000)
     assert found.bitrate_bps == round(8 * (25_000 + 10_000 * 20 / 99))
 
 
@@ -267,7 +270,7 @@ def test_cuts_count_where_they_are_and_make_new_beginnings_rarer() -> None:
     cut = [11_000] + [1000] * 11 + [11_000] + [1000] * 12
     plan, pictures = a_string_of(cut, cut)
     pictures = replace(pictures, keys=[0, 12, 25, 37])
-    found = search.point(plan, 2.0, [0.9] * 50, pictures, 90_000)
+    found = point(plan, 2.0, [0.9] * 50, pictures, 90_000)
     # one cut a second: hardly ever 5 s without one
     assert found.bitrate_bps == pytest.approx(8 * (35_000 + 10_000 * 20 / 99 * math.exp(-5)), abs=1)
 
@@ -275,14 +278,14 @@ def test_cuts_count_where_they_are_and_make_new_beginnings_rarer() -> None:
 def test_samples_that_go_on_where_the_last_ended_have_no_beginnings_to_spare() -> None:
     plan, pictures = a_string_of([11_000] + [1000] * 24, [1000] * 25)
     pictures = replace(pictures, keys=[0])
-    found = search.point(plan, 2.0, [0.9] * 50, pictures, 60_000)
+    found = point(plan, 2.0, [0.9] * 50, pictures, 60_000)
     assert found.bitrate_bps == round(8 * (25_000 + 10_000 * 20 / 99))
 
 
 def test_samples_without_scores_say_nothing() -> None:
     plan = a_search(Point(level=2.0, bitrate_bps=1, mean=0.9, worst=0.9))
     with pytest.raises(ValueError, match="no frame"):
-        search.point(plan, 2.0, [], None, 1000)
+        point(plan, 2.0, [], None, 1000)
 
 
 # The dial

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.config import all_presets
-from chalicelib.domain import search
+from chalicelib.domain import ordinary
 from chalicelib.domain.choice import decide
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.money import encode_cost_usd, estimated, search_cost_usd
@@ -27,14 +27,14 @@ def a_film(*, length_s: float = HOUR_S, mbps: float = 20.0, **picture: object) -
 
 def points(*, at_two_db: float = 12.93, mbps_at_two: float = 1.0) -> list[Point]:
     """An ordinary film's, moved to a score and a bitrate at level 2."""
-    off_db = at_two_db - search.typical_db(2, "SSIM")
-    rate = mbps_at_two * 1e6 / 2 ** search.typical_log2(2)
+    off_db = at_two_db - ordinary.typical_db(2, "SSIM")
+    rate = mbps_at_two * 1e6 / 2 ** ordinary.typical_log2(2)
     return [
         Point(
             level=level,
-            bitrate_bps=round(rate * 2 ** search.typical_log2(level)),
-            mean=search.from_db(search.typical_db(level, "SSIM") + off_db, "SSIM"),
-            worst=search.from_db(search.typical_db(level, "SSIM") + off_db - 3, "SSIM"),
+            bitrate_bps=round(rate * 2 ** ordinary.typical_log2(level)),
+            mean=ordinary.from_db(ordinary.typical_db(level, "SSIM") + off_db, "SSIM"),
+            worst=ordinary.from_db(ordinary.typical_db(level, "SSIM") + off_db - 3, "SSIM"),
         )
         for level in (2.0, 5.0)
     ]
