@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.services import Services
 from chalicelib.steps.reconcile import reconcile
 from slimreel.local.faults import Fault
+from slimreel.local.s3.blobs import Blobs, Draft
 from tests.clips import camera_clip, ffmpeg
 from tests.e2e.conftest import Studio, until
 
@@ -102,6 +104,24 @@ def test_every_service_stumbles_once(studio: Studio, tmp_path: Path) -> None:
     job = studio.finished(studio.job_id(studio.drop(clip)))
     check_once(studio, job)
     assert all_struck(studio)
+
+
+def test_a_full_disk_is_waited_for(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3's disk takes nothing for more calls than an SDK repeats; then somebody makes room."""
+    draft, refused = Blobs.draft, []
+
+    def full(blobs: Blobs) -> Draft:
+        if len(refused) < 10:
+            refused.append(blobs)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return draft(blobs)
+
+    clip = camera_clip(tmp_path / "no room.mp4", seed=33)
+    monkeypatch.setattr(Blobs, "draft", full)
+    check_once(studio, studio.finished(studio.job_id(studio.drop(clip))))
+    assert len(refused) == 10
 
 
 def test_every_step_dies_once_with_its_work_done(studio: Studio, tmp_path: Path) -> None:
