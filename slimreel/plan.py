@@ -27,6 +27,7 @@ from chalicelib.domain.drive import DriveFile, is_video
 from chalicelib.domain.errors import Rejected, SlimreelError
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.money import estimated, months_to_pay_back
+from chalicelib.domain.ordinary import shown
 from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.planner import make_plan
 from chalicelib.domain.prior import likely_bytes
@@ -165,7 +166,7 @@ def _total(found: Sequence[Dry]) -> dict[str, Any]:
 def as_table(found: Sequence[Dry]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("video, and what would happen", overflow="fold", ratio=1)
-    for head in ("now", "then", "saved", "SSIM", "cost", "pays back in"):
+    for head in ("now", "then", "saved", "quality", "cost", "pays back in"):
         table.add_column(head, justify="right", no_wrap=True)
     for dry in found:
         table.add_row(*_cells(dry))
@@ -189,10 +190,16 @@ def _cells(dry: Dry) -> Iterator[str | Text]:
     about = "" if dry.sampled or not _encodes(dry) else "~ "
     yield "" if dry.predicted_bytes is None else about + human_size(dry.predicted_bytes)
     yield about + human_size(dry.saved_bytes) if dry.saved_bytes else ""
-    score = dry.plan.search.predicted_mean if dry.plan and dry.plan.search else None
-    yield f"{score:.3f}" if score is not None and _encodes(dry) else ""
+    yield _quality(dry)
     yield f"${dry.cost_usd:.4f}" if dry.cost_usd else ""
     yield f"{dry.months:.1f} months" if dry.months is not None and dry.cost_usd else ""
+
+
+def _quality(dry: Dry) -> str:
+    search = dry.plan.search if dry.plan else None
+    if search is None or search.predicted_mean is None or not _encodes(dry):
+        return ""
+    return f"{search.metric} {shown(search.predicted_mean, search.metric)}"
 
 
 def _encodes(dry: Dry) -> bool:

@@ -156,7 +156,8 @@ def _search(job: Job) -> dict[str, Any] | None:
         return None
     return {
         "level": search.level,
-        "predicted_ssim": search.predicted_mean,
+        "metric": search.metric,
+        "predicted_score": search.predicted_mean,
         "predicted_size_bytes": search.predicted_bytes,
         "work_percent": round(100 * search.work_share, 1),
         "curve": [to_plain(point) for point in search.points],

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.domain import dial
 from chalicelib.domain.attempts import at_level
 from chalicelib.domain.media import MediaFacts
+from chalicelib.domain.ordinary import shown
 from chalicelib.domain.picture import SHORT_SIDE_FLOOR_PX, even
 from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.prediction import at_level as predicted_at
@@ -16,7 +17,7 @@ from chalicelib.domain.prediction import best_promise, chosen, curves
 from chalicelib.domain.search import Point, Search, Target
 from chalicelib.domain.size_limit import cannot_fit, limited, picture_room_bps
 from chalicelib.domain.sound import sound_bps
-from chalicelib.domain.text import human_size, percent, rounded_down
+from chalicelib.domain.text import human_size, percent
 from chalicelib.domain.workflow import Workflow
 
 #: A limit of size may cost this much quality, and no more: what `compression` calls good enough,
@@ -65,7 +66,7 @@ def found_words(search: Search) -> str:
     assert search.level is not None and search.predicted_mean is not None
     return (
         f"Setting found by search: QVBR level {dial.label(search.level)}, predicted "
-        f"{search.metric} {rounded_down(search.predicted_mean, 3)} and "
+        f"{search.metric} {shown(search.predicted_mean, search.metric)} and "
         f"{human_size(search.predicted_bytes or 0)}."
     )
 
@@ -78,7 +79,7 @@ def _hopeless(plan: Plan, search: Search) -> Plan:
         missed, floor, where = worst, target.worst, "in the worst 1 % of frames"
     reason = (
         f"Samples show that no setting would look good enough: at best {search.metric} "
-        f"{rounded_down(missed, 3)} {where}, below {floor:.3f}."
+        f"{shown(missed, search.metric)} {where}, below {shown(floor, search.metric)}."
     )
     return replace(plan, route=Route.KEEP, reasons=(reason,))
 

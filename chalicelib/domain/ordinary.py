@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from chalicelib.domain.text import rounded_down
+
 #: What a perfect score is; VMAF's a little beyond, because it hardly ever reaches 100.
 PERFECT = {"SSIM": 1.0, "VMAF": 104.0}
 #: The mean score of each level, 1 to 10: SSIM over 11 public films
@@ -41,6 +43,15 @@ def to_db(score: float, metric: str) -> float:
     """How little is missing to a perfect score, in decibels; at most 60."""
     missing = 1 - score / PERFECT[metric]
     return -10 * math.log10(min(max(missing, 1e-6), 2.0))
+
+
+def shown(score: float, metric: str) -> str:
+    """A score in words, never better than it is.
+
+    >>> shown(0.95678, "SSIM"), shown(93.456, "VMAF")
+    ('0.956', '93.4')
+    """
+    return rounded_down(score, 1 if metric == "VMAF" else 3)
 
 
 def from_db(decibels: float, metric: str) -> float:
