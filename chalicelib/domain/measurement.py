@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
+from chalicelib.domain.seconds import Point
 
 #: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
 ROUNDING_S = 0.001
@@ -166,6 +167,7 @@ class Measurement:
         coverage: share of the film's length that was decoded and scored, 0 to 1.
         measured_by: tool and version.
         notes: what could not be measured, in sentences.
+        seconds: of each compared second when it is, and mean and lowest score of its frames.
         commands: the arguments of every run, with "{source}" and "{result}" for the two files, so
             that anyone can repeat them.
     """
@@ -178,6 +180,7 @@ class Measurement:
     score: QualityScore | None = None
     first_errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    seconds: tuple[Point, ...] = field(default=(), repr=False)
     commands: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import FIRST_ERRORS, Complaints
 from chalicelib.domain.measurement import Measurement, ScoreSum, Window, windows
+from chalicelib.domain.seconds import MOST_POINTS, Point, by_second
 from chalicelib.measuring.compare import compare
 from chalicelib.measuring.look import Look, look
 from chalicelib.measuring.workbench import RESERVE_S, Clip, Film, Workbench
@@ -57,6 +58,7 @@ class Progress:
     decode_errors: int = 0
     first_errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    seconds: tuple[Point, ...] = ()
     commands: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -184,11 +186,14 @@ def _compare(bench: Workbench, progress: Progress, window: Window) -> Progress:
     video = progress.result.video
     to_end_s = video.duration_s - window.start_s if video is not None else 0.0
     compared_s = (window.length_s or to_end_s) if found.ssims else 0.0
+    frame_s = video.frame_duration_s if video is not None else 0.0
+    seconds = by_second(found.ssims, window.start_s, frame_s)
     progress = replace(
         progress,
         windows_done=progress.windows_done + 1,
         compared_s=progress.compared_s + compared_s,
         score=progress.score.add(found.ssims),
+        seconds=(*progress.seconds, *seconds),
     ).blaming(found.damage)
     if found.source_errors:
         progress = progress.noting(
@@ -232,5 +237,6 @@ def _finished(progress: Progress, measured_by: str) -> Measurement:
         coverage=round(min(1.0, progress.compared_s / length_s), 4) if length_s else 0.0,
         measured_by=measured_by,
         notes=progress.notes,
+        seconds=progress.seconds[:MOST_POINTS],
         commands=progress.commands,
     )
