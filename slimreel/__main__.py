@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from slimreel import cli, plan_command, redrive_command
+from slimreel.deploying import command as deploying
 from slimreel.packaging import command as packaging
-from slimreel.paths import PROJECT_DIR, UP_DIR
+from slimreel.paths import EMPTY_DIR, PROJECT_DIR, UP_DIR
 
 if TYPE_CHECKING:
     from slimreel.airtable import SetupReport
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     cli.add(commands)
     plan_command.add(commands)
     packaging.add_parser(commands)
+    deploying.add(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")
     actions = airtable.add_subparsers(title="actions", required=True, metavar="ACTION")
@@ -97,9 +99,14 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument(
         "--data-dir",
         type=Path,
-        default=UP_DIR,
         metavar="DIR",
         help="where everything else is kept (default: .slimreel/up in the checkout)",
+    )
+    up.add_argument(
+        "--empty",
+        action="store_true",
+        help="with nothing of Slimreel in it: an AWS account, a Drive folder and an Airtable base "
+        "to try slimreel setup, deploy and destroy with (kept in .slimreel/empty)",
     )
     up.add_argument(
         "--port", type=int, metavar="N", help="of the address (default: that of last time)"
@@ -143,10 +150,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _up(options: argparse.Namespace, console: Console) -> int:
+    from slimreel.empty import empty
     from slimreel.up import CannotStart, Options, up
 
     wanted = Options(
-        data_dir=options.data_dir,
+        data_dir=options.data_dir or (EMPTY_DIR if options.empty else UP_DIR),
         drive=options.drive,
         compressed=options.compressed,
         port=options.port,
@@ -157,7 +165,8 @@ def _up(options: argparse.Namespace, console: Console) -> int:
         parameters=dict(options.parameter),
     )
     try:
-        up(wanted, project_dir=PROJECT_DIR, console=console)
+        run = empty if options.empty else up
+        run(wanted, project_dir=PROJECT_DIR, console=console)
     except CannotStart as problem:
         console.print(str(problem), style="red", soft_wrap=True)
         return 2

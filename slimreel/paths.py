@@ -8,3 +8,5 @@ from pathlib import Path
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 #: Where `slimreel up` keeps what it knows, and where the other commands look for it.
 UP_DIR = PROJECT_DIR / ".slimreel" / "up"
+#: Where `slimreel up --empty` keeps an account with nothing of Slimreel in it.
+EMPTY_DIR = PROJECT_DIR / ".slimreel" / "empty"

@@ -83,7 +83,7 @@ def up(options: Options, *, project_dir: Path, console: Console) -> None:
         CannotStart: see its message.
     """
     begun = time.monotonic()
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     if options.ready_file is not None:
         options.ready_file.unlink(missing_ok=True)
     console.print("Starting AWS, Google Drive and Airtable on this machine …")
@@ -105,9 +105,9 @@ def running(options: Options, project_dir: Path) -> Iterator[Deployment]:
             used.
     """
     _check_folders(options)
-    with _only_one(options.data_dir):
-        port = _port(options)
-        _log_to(options.data_dir / "logs")
+    with only_one(options.data_dir):
+        port = port_for(options)
+        log_to(options.data_dir / "logs")
         cloud = Cloud(
             options.data_dir,
             project_dir,
@@ -118,7 +118,7 @@ def running(options: Options, project_dir: Path) -> Iterator[Deployment]:
             schedule_speed=options.schedule_speed,
         )
         with cloud:
-            _remember_port(options.data_dir, cloud.endpoint_url)
+            remember_port(options.data_dir, cloud.endpoint_url)
             deployment = _deployed(cloud, options, project_dir)
             try:
                 _adopt(deployment)
@@ -179,11 +179,11 @@ class _Desk:
             on_the_way += job.status.is_open
         url = self._deployment.cloud.endpoint_url
         lines = Table.grid(padding=(0, 2))
-        lines.add_row("Drop videos into", Text(_shown(self._options.drive), style="bold"))
+        lines.add_row("Drop videos into", Text(shown(self._options.drive), style="bold"))
         for workflow, folder in self._deployment.folders.items():
             if folder != self._deployment.inbox:
-                lines.add_row(f"or, to {workflow}, into", _shown(folder))
-        lines.add_row("Find results in", Text(_shown(self._options.compressed), style="bold"))
+                lines.add_row(f"or, to {workflow}, into", shown(folder))
+        lines.add_row("Find results in", Text(shown(self._options.compressed), style="bold"))
         lines.add_row("Airtable", f"{url}/airtable")
         lines.add_row("Mail", f"{url}/mail")
         self._console.print(lines)
@@ -227,7 +227,7 @@ class _Desk:
         self._disk_is_low = low
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """As one would type it from here."""
     path = path.resolve()
     here = Path.cwd()
@@ -251,7 +251,7 @@ def _check_folders(options: Options) -> None:
 
 
 @contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
+def only_one(data_dir: Path) -> Iterator[None]:
     """Hold the directory for as long as we run; the system lets go of it when we are killed."""
     with (data_dir / "lock").open("a+") as lock:
         try:
@@ -268,7 +268,7 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _log_to(folder: Path) -> None:
+def log_to(folder: Path) -> None:
     """What the stand-ins have to say goes to a file; the screen is for people."""
     folder.mkdir(parents=True, exist_ok=True)
     for log in folder.glob("*.log"):
@@ -283,7 +283,7 @@ def _log_to(folder: Path) -> None:
     logging.getLogger("slimreel").setLevel(logging.INFO)
 
 
-def _port(options: Options) -> int:
+def port_for(options: Options) -> int:
     """The port to listen on: every link sent so far names the one of last time."""
     remembered = options.data_dir / "port"
     if options.port is not None:
@@ -308,7 +308,7 @@ def _is_free(port: int) -> bool:
         return False
 
 
-def _remember_port(data_dir: Path, endpoint_url: str) -> None:
+def remember_port(data_dir: Path, endpoint_url: str) -> None:
     draft = data_dir / ".port"
     draft.write_text(endpoint_url.rpartition(":")[2])
     draft.replace(data_dir / "port")
@@ -357,7 +357,7 @@ def ready_message(options: Options, deployment: Deployment, seconds: float) -> d
     }
 
 
-def _stop_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Set by Ctrl-C or SIGTERM. A second one ends the process at once: nothing is lost by that."""
     stop = threading.Event()
 

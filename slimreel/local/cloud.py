@@ -17,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda import AwsLambda
 from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S
+from slimreel.local.cloudformation import CloudFormation
 from slimreel.local.control import PREFIX as CONTROL
 from slimreel.local.control import Control
 from slimreel.local.dispatch import Dispatcher
@@ -69,6 +70,7 @@ class Cloud:
     gateway: Gateway
     mailbox: Mailbox
     journal: Journal
+    cloudformation: CloudFormation
 
     def __init__(
         self,
@@ -121,6 +123,25 @@ class Cloud:
     @property
     def requests(self) -> dict[tuple[str, str], int]:
         return dict(self.front.requests)
+
+    def account(self) -> dict[str, Any]:
+        """Where this cloud is, what opens it, and what a deployment must be told of it: addresses
+        and programs that in AWS are where the template says.
+        """
+        import imageio_ffmpeg
+
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region": REGION,
+            "access_key_id": ACCESS_KEY_ID,
+            "secret_access_key": SECRET_ACCESS_KEY,
+            "drive": str(self.drive_root),
+            "parameters": {
+                "DriveApiUrl": self.endpoint_url + "/",
+                "AirtableApiUrl": self.endpoint_url,
+                "FfmpegPath": imageio_ffmpeg.get_ffmpeg_exe(),
+            },
+        }
 
     def start(self) -> None:
         """
@@ -192,6 +213,12 @@ class Cloud:
         defer(self.mailbox.close)
         self._start_lambda(queues)
         self._start_others()
+        self.cloudformation = CloudFormation(
+            self.data_dir / "cloudformation",
+            client=self.client,
+            gateway=self.gateway,
+            faults=self.faults,
+        )
         self._route()
         server.start()
         interpreter = patch_interpreter(self.dispatcher.put_event, endpoint_url=self.endpoint_url)
@@ -202,6 +229,7 @@ class Cloud:
         self.dispatcher.start()
         defer(self.dispatcher.close, wake=queues.close)
         self.drive.start_watching()
+        defer(self.cloudformation.close)
 
     def _start_lambda(self, queues: Queues) -> None:
         deliver = Deliver(self.client)
@@ -267,6 +295,7 @@ class Cloud:
         front.route_service("s3", self.s3.handle)
         front.route_service("mediaconvert", self.mediaconvert.handle)
         front.route_service("lambda", self.awslambda.handle)
+        front.route_service("cloudformation", self.cloudformation.handle)
         for prefix in ("/drive/v3", "/upload/drive/v3", "/token", "/file/d"):
             front.route_path(prefix, self.drive.handle)
         front.route_path("/v0", self.airtable.handle)
@@ -275,7 +304,7 @@ class Cloud:
         front.route_path("/api", self.gateway.handle)
         front.route_path(HOSTED_UI, HostedUi(self.client).handle)
         front.route_path("/unsubscribe.html", _unsubscribe)
-        front.route_path(CONTROL, Control(self.faults, lambda: self.requests).handle)
+        front.route_path(CONTROL, Control(self.faults, lambda: self.requests, self.account).handle)
 
     def _quieten_interpreter(self) -> None:
         """moto logs each failing state as an error; failing is a state's good right."""

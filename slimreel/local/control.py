@@ -7,6 +7,7 @@ to a loopback host name, which no web page in somebody's browser can send.
     GET    /_control/faults    the faults that still wait to strike
     DELETE /_control/faults    no more faults
     GET    /_control/requests  calls answered so far, by service and operation
+    GET    /_control/account   what the command needs to know of this cloud; see `Cloud.account`
 """
 
 from __future__ import annotations
@@ -42,11 +43,18 @@ class Control:
 
     Args:
         requests: calls seen so far by (service, operation).
+        account: what this cloud says of itself.
     """
 
-    def __init__(self, faults: Faults, requests: Callable[[], Mapping[tuple[str, str], int]]):
+    def __init__(
+        self,
+        faults: Faults,
+        requests: Callable[[], Mapping[tuple[str, str], int]],
+        account: Callable[[], Mapping[str, Any]] = dict,
+    ):
         self._faults = faults
         self._requests = requests
+        self._account = account
 
     def handle(self, request: Request) -> Response:
         if request.host.rpartition(":")[0] not in _LOOPBACK and request.host not in _LOOPBACK:
@@ -69,6 +77,8 @@ class Control:
             case "DELETE", "/faults":
                 self._faults.clear()
                 return Response(status=204)
+            case "GET", "/account":
+                return _json(self._account())
             case "GET", "/requests":
                 seen = sorted(self._requests().items())
                 return _json({"requests": {f"{s}.{o}": count for (s, o), count in seen}})

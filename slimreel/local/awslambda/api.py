@@ -71,6 +71,7 @@ class Api:
             "PublishLayerVersion": self._layers.publish,
             "GetLayerVersion": self._get_layer,
             "ListLayerVersions": self._list_layers,
+            "DeleteLayerVersion": self._delete_layer,
             "TagResource": self._tag,
             "UntagResource": self._untag,
             "ListTags": self._list_tags,
@@ -167,6 +168,9 @@ class Api:
 
     def _get_layer(self, params: Params) -> Params:
         return self._layers.get(params["LayerName"], params["VersionNumber"])
+
+    def _delete_layer(self, params: Params) -> None:
+        self._layers.delete(params["LayerName"], params["VersionNumber"])
 
     def _list_layers(self, params: Params) -> Params:
         return {"LayerVersions": self._layers.versions(params["LayerName"])}

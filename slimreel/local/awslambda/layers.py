@@ -21,6 +21,7 @@ class Layers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._versions: dict[str, list[dict[str, Any]]] = {}
+        self._last: dict[str, int] = {}  # a number is never given twice
 
     def publish(self, params: Mapping[str, Any]) -> dict[str, Any]:
         content = params["Content"]
@@ -29,7 +30,7 @@ class Layers:
         name = str(params["LayerName"])
         with self._lock:
             versions = self._versions.setdefault(name, [])
-            number = len(versions) + 1
+            number = self._last[name] = self._last.get(name, 0) + 1
             arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:layer:{name}"
             made = {
                 **{member: params[member] for member in _SHOWN if params.get(member) is not None},
@@ -51,6 +52,12 @@ class Layers:
             if version["Version"] == number:
                 return version
         raise not_found("The resource you requested does not exist.")
+
+    def delete(self, name: str, number: int) -> None:
+        """One that is not there is fine. Functions that use it go on doing so, as in AWS."""
+        with self._lock:
+            left = [one for one in self._versions.get(name, []) if one["Version"] != number]
+            self._versions[name] = left
 
     def check(self, arns: list[str]) -> None:
         """Raises: LambdaError: one of this account was never published."""

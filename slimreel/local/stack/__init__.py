@@ -22,7 +22,10 @@ from slimreel.local.stack.parameters import parameter_values
 from slimreel.local.stack.shapes import unknown_properties
 from slimreel.local.stack.values import NO_VALUE, Resolver
 
-__all__ = ["Gateway", "Stack", "StackError", "apply"]
+__all__ = ["Gateway", "Stack", "StackError", "apply", "pseudo_parameters"]
+
+#: Told of each resource twice: before it is made (None), and with what was made.
+Watch = Callable[[str, str, Made | None], None]
 
 KINDS: Mapping[str, Kind] = {
     **storage.KINDS,
@@ -76,6 +79,8 @@ def apply(
     client: Callable[[str], Any],
     gateway: Gateway | None = None,
     stack_name: str = "slimreel-local",
+    watch: Watch = lambda *_: None,
+    untouched: Mapping[str, Made] | None = None,
 ) -> Stack:
     """Create every resource of `template`, or bring what exists up to date.
 
@@ -85,6 +90,8 @@ def apply(
         client: a boto3 client of the local cloud for a service name.
         gateway: serves the REST API; a template that has one is refused without it.
         stack_name: what the names of unnamed resources begin with.
+        untouched: resources that are there and as they should be, by logical id; left alone.
+        watch: called with logical id, type and None before each resource is made, then with it.
 
     Raises:
         StackError: nothing was created when it is `Unsupported`, `BadReference` or `Circular`
@@ -95,6 +102,8 @@ def apply(
         template,
         values=parameter_values(template.get("Parameters", {}), parameters),
         site=Site(client=client, gateway=gateway, stack_name=stack_name),
+        watch=watch,
+        untouched=untouched or {},
     ).run()
 
 
@@ -127,12 +136,19 @@ class _Application:
     """One run over one template."""
 
     def __init__(
-        self, template: Mapping[str, Any], *, values: Mapping[str, Any], site: Site
+        self,
+        template: Mapping[str, Any],
+        *,
+        values: Mapping[str, Any],
+        site: Site,
+        watch: Watch,
+        untouched: Mapping[str, Made],
     ) -> None:
         self._template = template
+        self._watch, self._untouched = watch, untouched
         self._site = site
         self._made: dict[str, Made] = {}
-        self._values = {**_pseudo_parameters(site.stack_name), **values}
+        self._values = {**pseudo_parameters(site.stack_name), **values}
         self._resolver = Resolver(
             ref=self._ref,
             attribute=self._attribute,
@@ -148,7 +164,13 @@ class _Application:
         }
         elsewhere = {*self._values, *self._template["Resources"]}
         for logical_id in creation_order(wanted, elsewhere=elsewhere):
+            if logical_id in self._untouched:
+                self._made[logical_id] = self._untouched[logical_id]
+                continue
+            kind = wanted[logical_id]["Type"]
+            self._watch(logical_id, kind, None)
             self._made[logical_id] = self._create(logical_id, wanted[logical_id])
+            self._watch(logical_id, kind, self._made[logical_id])
         return Stack(
             resources={logical_id: made.ref for logical_id, made in self._made.items()},
             outputs={
@@ -189,7 +211,8 @@ class _Application:
         return self._made[logical_id]
 
 
-def _pseudo_parameters(stack_name: str) -> dict[str, Any]:
+def pseudo_parameters(stack_name: str) -> dict[str, Any]:
+    """What `Ref` gives for the names that every template has."""
     return {
         "AWS::AccountId": ACCOUNT_ID,
         "AWS::NoValue": NO_VALUE,

@@ -1,0 +1,1 @@
+"""`slimreel deploy`, `destroy`, `setup` and `doctor` against an empty stand-in cloud."""

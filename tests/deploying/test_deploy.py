@@ -1,0 +1,352 @@
+"""A stage's whole life: deployed into an empty account, used, changed, taken out again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.records import Records
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
+from slimreel import airtable
+from slimreel.deploying import package
+from slimreel.deploying.parameters import outputs_of, values_of
+from slimreel.local.faults import Fault
+from tests.clips import camera_clip
+from tests.deploying.conftest import Place, Slimreel
+
+STAGE = "life"
+
+
+def until(look: Callable[[], Any], what: str, wait_s: float = 60.0) -> Any:
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {wait_s:.0f} s for {what}")
+
+
+def the_stack(place: Place) -> dict[str, Any]:
+    stacks = place.client("cloudformation").describe_stacks(StackName=f"slimreel-{STAGE}")
+    return dict(stacks["Stacks"][0])
+
+
+def store_secrets(place: Place) -> None:
+    values = {
+        "google-credentials": place.accounts.google_key.read_text(),
+        "airtable-token": place.accounts.airtable_token.read_text(),
+        "link-key": "a-key-for-links",
+    }
+    for name, value in values.items():
+        place.client("ssm").put_parameter(
+            Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
+        )
+
+
+def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -> None:
+    made = place.accounts
+    deploy = ("deploy", "--stage", STAGE, "--package", str(place.package), "--yes")
+
+    # Into an empty account: everything new, and at the end the functions know their address.
+    store_secrets(place)
+    airtable.setup(
+        token=place.cloud.airtable_token,
+        api_url=place.cloud.endpoint_url,
+        base_id=made.base_id,
+        sleep=lambda _: None,
+    )
+    status, said = slimreel(
+        *deploy,
+        "--parameter",
+        f"DriveInboxFolder={made.folder_id}",
+        "--parameter",
+        f"AirtableBaseId={made.base_id}",
+        "--parameter",
+        "NoticeEmail=team@example.com",
+    )
+    assert status == 0, said
+    assert "22 functions" in said and "2 buckets" in said
+    assert f"API       {place.cloud.endpoint_url}/api" in said
+    assert values_of(the_stack(place))["PublicUrl"] == f"{place.cloud.endpoint_url}/api"
+
+    # A video runs through those resources, and through no others.
+    outputs = outputs_of(the_stack(place))
+    renewed = place.client("lambda").invoke(
+        FunctionName=f"slimreel-{STAGE}-renew_channel",
+        Payload=json.dumps(_schedule()),
+    )
+    assert "FunctionError" not in renewed, renewed["Payload"].read()
+    clip = camera_clip(tmp_path / "Scene 4.mov")
+    place.cloud.drive.add_file(made.folder_id, clip.name, clip)
+    records = Records(place.cloud.resource("dynamodb").Table(outputs["JobsTableName"]))
+
+    def ended() -> Job | None:
+        jobs = [records.get(one["job_id"]) for one in _listed(place, outputs)]
+        closed = [job for job in jobs if job is not None and not job.status.is_open]
+        return closed[0] if closed and closed[0].notices_sent else None
+
+    job: Job = until(ended, "the job to end")
+    assert job.status is Status.COMPLETED, job.reason
+    published = place.client("s3").head_object(
+        Bucket=outputs["CompressedBucketName"], Key=job.published_key
+    )
+    assert published["ContentLength"] == job.published_size_bytes
+    assert [mail.recipient for mail in place.cloud.mailbox.mails()] == ["team@example.com"]
+    rows = until(lambda: place.cloud.airtable.rows(made.base_id, TABLE_NAME), "the row")
+    assert [row[KEY_FIELD] for row in rows] == [job.job_id]
+
+    # The same again changes nothing; a setting changes what needs it, and the rest is remembered.
+    status, said = slimreel(*deploy)
+    assert status == 0 and "Nothing changes" in said and "is there already" in said
+    status, said = slimreel(*deploy, "--parameter", "MaxCostPerDay=20")
+    assert status == 0
+    assert "~ setting MaxCostPerDay: empty becomes 20" in said
+    assert "~ changed 22 functions: Environment" in said
+    values = values_of(the_stack(place))
+    assert (values["MaxCostPerDay"], values["NoticeEmail"]) == ("20", "team@example.com")
+
+    # Out again: videos and records stay, and can be deleted later, even from another machine.
+    films, table = outputs["CompressedBucketName"], outputs["JobsTableName"]
+    status, said = slimreel("destroy", "--stage", STAGE, "--yes")
+    assert status == 0, said
+    assert f"kept: 1 video in {films}" in said
+    assert place.client("s3").head_object(Bucket=films, Key=job.published_key)
+    left = place.client("lambda").list_functions()["Functions"]
+    assert not [one for one in left if f"-{STAGE}-" in one["FunctionName"]]
+    assert not _stack_lives(place)
+    again = ("destroy", "--stage", STAGE, "--delete-videos", "--delete-jobs")
+    status, said = slimreel(*again, "--yes")
+    assert status == 1 and f"--confirm {STAGE}" in said
+    status, said = slimreel(*again, "--confirm", "prod")
+    assert status == 2 and "Nothing was deleted" in said
+    status, said = slimreel(*again, "--confirm", STAGE)
+    assert status == 0 and f"Deleted the bucket {films} with 1 video." in said
+    tables = place.client("dynamodb").list_tables()["TableNames"]
+    assert table not in tables
+    status, said = slimreel(*again, "--confirm", STAGE)
+    assert status == 0 and said.startswith(f"There is no slimreel-{STAGE} in account")
+    assert clip.name in [path.name for path in made.folder.iterdir()]
+
+
+def _listed(place: Place, outputs: dict[str, str]) -> list[dict[str, Any]]:
+    table = place.cloud.resource("dynamodb").Table(outputs["JobsTableName"])
+    return [item for item in table.scan()["Items"] if item.get("job_id")]
+
+
+def _stack_lives(place: Place) -> bool:
+    stacks = place.client("cloudformation").describe_stacks()["Stacks"]
+    return any(stack["StackName"] == f"slimreel-{STAGE}" for stack in stacks)
+
+
+def _schedule() -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "00000000-0000-0000-0000-000000000000",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "eu-west-1",
+        "resources": [],
+        "detail": {},
+    }
+
+
+# A small template shows the rest in less time.
+
+QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}}
+FILMS = {
+    "Type": "AWS::S3::Bucket",
+    "DeletionPolicy": "Retain",
+    "UpdateReplacePolicy": "Retain",
+    "Properties": {"BucketName": {"Fn::Sub": "films-${Stage}"}},
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., tuple[str, ...]]:
+    """Arguments to deploy a package of these resources."""
+
+    def made(stage: str, **resources: Any) -> tuple[str, ...]:
+        template = {
+            "Parameters": {
+                "Stage": {"Type": "String", "Default": stage},
+                "LogLevel": {"Type": "String", "Default": "INFO"},
+                **{
+                    name: {"Type": "String", "Default": ""}
+                    for name in ("DriveApiUrl", "AirtableApiUrl", "FfmpegPath")
+                },
+            },
+            "Resources": resources,
+        }
+        (tmp_path / "sam.yaml").write_text(json.dumps(template))
+        return ("deploy", "--stage", stage, "--package", str(tmp_path))
+
+    return made
+
+
+Small = Callable[..., tuple[str, ...]]
+
+
+def test_what_would_lose_films_is_refused_loudly(small: Small, slimreel: Slimreel) -> None:
+    assert slimreel(*small("loss", Films=FILMS, Queue=QUEUE), "--yes")[0] == 0
+    other = {**FILMS, "Properties": {"BucketName": "elsewhere"}}
+    status, said = slimreel(*small("loss", Films=other, Queue=QUEUE), "--yes")
+    assert status == 1
+    assert "! REPLACED bucket Films: BucketName cannot change in place" in said
+    assert "REFUSED" in said and "deploy again with --may-replace Films" in said
+    status, said = slimreel(*small("loss", Queue=QUEUE), "--yes")
+    assert status == 1
+    assert "- removed bucket Films (what it holds is kept)" in said and "would leave" in said
+    status, said = slimreel(*small("loss", Queue=QUEUE), "--yes", "--may-replace", "Films")
+    assert status == 0, said
+
+
+def test_without_an_answer_nothing_happens(small: Small, slimreel: Slimreel, place: Place) -> None:
+    status, said = slimreel(*small("unasked", Queue=QUEUE))
+    assert status == 2 and "Nobody is here to answer" in said and "Nothing was changed." in said
+    names = [one["StackName"] for one in place.client("cloudformation").describe_stacks()["Stacks"]]
+    assert "slimreel-unasked" not in names
+
+
+def test_a_failure_says_the_first_cause_and_what_to_do(
+    small: Small, slimreel: Slimreel, place: Place
+) -> None:
+    place.cloud.faults.add(
+        Fault(
+            service="sqs",
+            operation="CreateQueue",
+            status=400,
+            code="AccessDenied",
+            message="User is not authorized to perform sqs:CreateQueue",
+        )
+    )
+    status, said = slimreel(*small("ill", Queue=QUEUE), "--yes")
+    assert status == 1
+    assert "Making the stack failed, and the stack is now ROLLBACK_COMPLETE." in said
+    assert "First cause: queue Queue:" in said and "sqs:CreateQueue" in said
+    assert "Next: Your AWS user lacks that right" in said
+    status, said = slimreel(*small("ill", Queue=QUEUE), "--yes")
+    assert status == 0, said
+    assert "The first attempt to make slimreel-ill failed and was undone" in said
+
+
+def test_ctrl_c_leaves_it_going_and_the_next_run_follows(
+    small: Small, slimreel: Slimreel, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a creation that takes its time, and a person who does not
+    place.cloud.faults.add(Fault(service="sqs", operation="CreateQueue", delay_s=1.0))
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("slimreel.deploying.follow.time.sleep", interrupted)
+        status, said = slimreel(*small("slow", Queue=QUEUE), "--yes")
+    assert status == 130
+    assert "CloudFormation goes on without you" in said
+    # When the same is run again, then it follows to the end, and nothing is left to do
+    status, said = slimreel(*small("slow", Queue=QUEUE), "--yes")
+    assert status == 0
+    assert "slimreel-slow is CREATE_IN_PROGRESS: following that first." in said
+    assert "Nothing changes" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("LogLevle=DEBUG", "There is no parameter LogLevle. Do you mean LogLevel?"),
+        ("Stage=prod", "The stage is given by --stage alone."),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_pointed_out(
+    small: Small, slimreel: Slimreel, flag: str, said: str
+) -> None:
+    status, told = slimreel(*small("typo", Queue=QUEUE), "--yes", "--parameter", flag)
+    assert status == 1 and said in told
+
+
+def test_the_stage_file_gives_settings_and_a_flag_comes_before_it(
+    small: Small, slimreel: Slimreel, place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("slimreel.deploying.command.PROJECT_DIR", tmp_path)
+    (tmp_path / "stages").mkdir()
+    file = tmp_path / "stages" / "filed.toml"
+    file.write_text('region = "eu-west-1"\n[parameters]\nLogLevel = "WARN"\n')
+
+    def level() -> str:
+        stacks = place.client("cloudformation").describe_stacks(StackName="slimreel-filed")
+        return values_of(stacks["Stacks"][0])["LogLevel"]
+
+    queue = {**QUEUE, "Properties": {"QueueName": {"Fn::Sub": "filed-${LogLevel}"}}}
+    flag = ("--yes", "--parameter", "LogLevel=DEBUG")
+    assert slimreel(*small("filed", Queue=queue), "--yes")[0] == 0
+    assert level() == "WARN"
+    file.write_text("[parameters]\nLogLevel = { no = 1 }\n")
+    status, said = slimreel(*small("filed", Queue=queue), *flag)
+    assert status == 1 and "LogLevel must be a text" in said
+    file.unlink()
+    assert "Nothing changes" in slimreel(*small("filed", Queue=queue), "--yes")[1]
+    assert level() == "WARN"  # CloudFormation remembers
+
+
+def test_the_artefact_bucket_is_private_encrypted_and_never_sent_to_twice(
+    small: Small, slimreel: Slimreel, place: Place, tmp_path: Path
+) -> None:
+    assert slimreel(*small("store", Queue=QUEUE), "--yes")[0] == 0
+    s3, bucket = place.client("s3"), "slimreel-artefacts-123456789012-eu-west-1"
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert all(block.values())
+    assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+
+
+def test_somebody_elses_bucket_of_that_name_gets_nothing(
+    small: Small, slimreel: Slimreel, place: Place
+) -> None:
+    place.cloud.faults.add(Fault(service="s3", operation="HeadBucket", status=403, code="Denied"))
+    status, said = slimreel(*small("stolen", Queue=QUEUE), "--yes")
+    assert status == 1 and "belongs to another account" in said
+
+
+def test_without_credentials_it_says_how_to_sign_in(
+    small: Small, slimreel: Slimreel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    status, said = slimreel(*small("nobody", Queue=QUEUE), "--yes")
+    assert status == 1 and "aws sso login" in said
+
+
+def test_a_package_is_made_anew_only_when_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    built: list[str] = []
+
+    def build(_: Path, stage: str, folder: Path, __: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        built.append(stage)
+
+    monkeypatch.setattr("slimreel.packaging.build", build)
+    for name in ("app.py", "requirements.txt", "constraints.txt", "slimreel/template.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    console = Console(quiet=True)
+    for _ in range(2):
+        package.packaged(tmp_path, "prod", console)
+    assert built == ["prod"]
+    (tmp_path / "app.py").write_text("changed")
+    package.packaged(tmp_path, "prod", console)
+    assert built == ["prod", "prod"]
