@@ -35,6 +35,8 @@ from slimreel import offline
 #: How far from the target counts as met.
 NEAR = {"SSIM": 0.005, "VMAF": 1.0}
 TARGETS = {"SSIM": 0.95, "VMAF": 93.0}
+#: All films strung together: one long enough for the search's work to be bounded.
+MEDLEY = "all of them, as one film"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Row:
         search: what the samples came to, and the level chosen.
         first, final: the encode at that level; and at the corrected one where the first missed.
         best: the lowest level that reaches the target; None where none does.
+        best_cpu_s: what finding it took, by binary search with full encodes.
         exact_bytes: what a dial without steps would need, interpolated.
         search_cpu_s: of all samples.
     """
@@ -55,6 +58,7 @@ class Row:
     first: Encoded
     final: Encoded
     best: Encoded | None
+    best_cpu_s: float
     exact_bytes: float | None
     search_cpu_s: float
     picked: dict[str, handbrake.Picked]
@@ -85,9 +89,9 @@ def measure(name: str, shelf: Shelf, target: Target) -> tuple[Row, Dial]:
     assert found.level is not None
     first = tried.at(found.level)
     final = _corrected(tried, found, first, target)
-    best = tried.lowest(target.mean)
+    best, best_cpu_s = tried.lowest(target.mean)
     picked = {}
-    if handbrake.is_there():
+    if handbrake.is_there() and name != MEDLEY:
         for preset in handbrake.PRESETS:
             picked[preset] = handbrake.pick(preset, shelf, metric=target.metric, target=target.mean)
     row = Row(
@@ -97,6 +101,7 @@ def measure(name: str, shelf: Shelf, target: Target) -> tuple[Row, Dial]:
         first=first,
         final=final,
         best=best,
+        best_cpu_s=best_cpu_s,
         exact_bytes=tried.bytes_at(target.mean),
         search_cpu_s=search_cpu_s,
         picked=picked,
@@ -139,56 +144,74 @@ def _corrected(tried: Dial, found: Search, first: Encoded, target: Target) -> En
 # The report
 
 
-def report(rows: list[Row], dials: list[Dial], target: Target, seconds: float) -> str:
-    """The page, in Markdown."""
-    reachable = [(row, one) for row, one in zip(rows, dials, strict=True) if row.best]
+def report(measured: Sequence[tuple[Row, Dial]], target: Target, seconds: float) -> str:
+    """The page, in Markdown. The medley is no clip of its own in the totals."""
+    rows = [row for row, _ in measured]
+    clips_only = [(row, one) for row, one in measured if row.name != MEDLEY]
+    reachable = [(row, one) for row, one in clips_only if row.best]
     fixed = max(row.best.level for row, _ in reachable if row.best)
     fixed_bytes = {row.name: one.at(fixed).size_bytes for row, one in reachable}
-    judged = [row for row, _ in reachable]
     lines = [
-        f"{target.metric} ≥ {target.mean:g}, first {seconds:g} s of {len(rows)} clips, "
+        f"{target.metric} ≥ {target.mean:g}, first {seconds:g} s of {len(clips_only)} clips, "
         f"{today()}, {machine()}.",
         f"Load while it ran: {load()}. {handbrake.version() if handbrake.is_there() else ''}",
         "",
-        command.table(_HEAD, [_cells(row, target, fixed_bytes.get(row.name)) for row in rows]),
+        command.table(_TARGET_HEAD, [_target_cells(row, target) for row in rows]),
         "",
-        *_aims(judged, target, fixed, fixed_bytes),
+        command.table(_BYTES_HEAD, [_bytes_cells(row, fixed_bytes.get(row.name)) for row in rows]),
+        "",
+        *_aims([row for row, _ in reachable], target, fixed, fixed_bytes),
     ]
     return "\n".join(lines) + "\n"
 
 
-_HEAD = (
-    "clip", "s", "level", "predicted", "achieved", "error", "encodes", "kB", "predicted kB",
-    "vs. best on dial",
-    "vs. no steps", "one fixed level", "Fast 1080p30", "= score", "HQ 1080p30", "= score",
-    "search work", "search CPU",
+_TARGET_HEAD = (
+    "clip", "s", "predicted", "level", "achieved", "error", "in the end: level", "achieved",
+    "error", "encodes", "search work", "CPU s: search", "encodes", "best, by full encodes",
 )  # fmt: skip
 
 
-def _cells(row: Row, target: Target, fixed_bytes: int | None) -> tuple[str, ...]:
-    achieved = row.final.score
+def _target_cells(row: Row, target: Target) -> tuple[str, ...]:
+    """What was wanted, promised and reached, and the work that took."""
     digits = 4 if target.metric == "SSIM" else 2
-    own = row.final.size_bytes
+    again = row.final is not row.first
+    cells = [row.name, f"{row.duration_s:.0f}", f"{row.search.predicted_mean or 0:.{digits}f}"]
+    for encoded in (row.first, row.final):
+        off = encoded.score - target.mean
+        cells += [dial.label(encoded.level), f"{encoded.score:.{digits}f}", f"{off:+.{digits}f}"]
+    encodes_s = row.first.cpu_s + (row.final.cpu_s if again else 0)
+    return (
+        *cells,
+        "2" if again else "1",
+        f"{100 * row.search.work_share:.0f} %",
+        f"{row.search_cpu_s:.0f}",
+        f"{encodes_s:.0f}",
+        f"{row.best_cpu_s:.0f}",
+    )
+
+
+_BYTES_HEAD = (
+    "kB", "ours", "predicted", "search alone", "best on dial", "more than best", "without steps",
+    "one fixed level", "Fast 1080p30", "= score", "HQ 1080p30", "= score",
+)  # fmt: skip
+
+
+def _bytes_cells(row: Row, fixed_bytes: int | None) -> tuple[str, ...]:
+    """What it came to, beside the other ways."""
     cells = [
         row.name,
-        f"{row.duration_s:.0f}",
-        dial.label(row.final.level),
-        f"{row.search.predicted_mean or 0:.{digits}f}",
-        f"{achieved:.{digits}f}",
-        f"{achieved - target.mean:+.{digits}f}",
-        "1" if row.final is row.first else "2",
-        f"{own / 1000:.0f}",
+        _kb(row.final.size_bytes),
         _kb(row.search.predicted_bytes),
-        _more(own, row.best.size_bytes if row.best else None),
-        _more(own, row.exact_bytes),
+        _kb(row.first.size_bytes),
+        _kb(row.best.size_bytes if row.best else None),
+        _more(row.final.size_bytes, row.best.size_bytes if row.best else None),
+        _kb(row.exact_bytes),
         _kb(fixed_bytes),
     ]
     for name in handbrake.PRESETS:
         picked = row.picked.get(name)
         cells += [_kb(picked.size_bytes if picked else None)]
         cells += [_kb(picked.equal_bytes if picked else None)]
-    cells += [f"{100 * row.search.work_share:.0f} %"]
-    cells += [f"{100 * row.search_cpu_s / row.first.cpu_s:.0f} %"]
     return tuple(cells)
 
 
@@ -201,19 +224,23 @@ def _kb(size_bytes: float | None) -> str:
 
 
 def _aims(rows: list[Row], target: Target, fixed: float, fixed_bytes: dict[str, int]) -> list[str]:
-    own = sum(row.final.size_bytes for row in rows)
     best = sum(row.best.size_bytes for row in rows if row.best)
     all_fixed = sum(fixed_bytes.values())
-    near = [row for row in rows if _is_met(row, target)]
-    above = sum(row.final.score >= target.mean for row in rows)
-    again = sum(row.final is not row.first for row in rows)
-    lines = [
-        f"- within ±{NEAR[target.metric]:g} of the target, or at the dial's lowest level: "
-        f"{len(near)} of {len(rows)} clips; not below it: {above}; "
-        f"encoded a second time: {again}",
-        f"- bytes in all: {own / 1000:.0f} kB; {_more(own, best)} against the lowest level that is "
-        f"good enough for each; {_more(own, all_fixed)} against level {dial.label(fixed)} for all",
-    ]
+    lines = []
+    for what, encoded in (
+        ("search alone", [row.first for row in rows]),
+        ("in the end", [row.final for row in rows]),
+    ):
+        near = sum(_is_met(one, target) for one in encoded)
+        above = sum(one.score >= target.mean for one in encoded)
+        own = sum(one.size_bytes for one in encoded)
+        lines.append(
+            f"- {what}: within ±{NEAR[target.metric]:g} of the target, or above it at the dial's "
+            f"lowest level: {near} of {len(rows)} clips; not below it: {above}; {own / 1000:.0f} "
+            f"kB, {_more(own, best)} against the lowest level that is good enough for each, "
+            f"{_more(own, all_fixed)} against level {dial.label(fixed)} for all"
+        )
+    own = sum(row.final.size_bytes for row in rows)
     for name in handbrake.PRESETS:
         pairs = [(row.final.size_bytes, row.picked[name]) for row in rows if name in row.picked]
         equal = [(size, pick.equal_bytes) for size, pick in pairs if pick.equal_bytes]
@@ -224,14 +251,20 @@ def _aims(rows: list[Row], target: Target, fixed: float, fixed_bytes: dict[str, 
                 f"- against HandBrake's {name}: {as_is} as it is, {same} at an equal score "
                 f"({len(equal)} clips)"
             )
-    spent = sum(row.search_cpu_s for row in rows) / sum(row.first.cpu_s for row in rows)
-    lines.append(f"- search, processor time over that of one full encode: {100 * spent:.0f} %")
+    again = sum(row.final is not row.first for row in rows)
+    search_s, first_s = sum(r.search_cpu_s for r in rows), sum(r.first.cpu_s for r in rows)
+    again_s = sum(row.final.cpu_s for row in rows if row.final is not row.first)
+    best_s = sum(row.best_cpu_s for row in rows)
+    lines.append(
+        f"- processor time: one encode of each {first_s:.0f} s, samples {search_s:.0f} s, a second "
+        f"encode of {again} clips {again_s:.0f} s; binary search by full encodes {best_s:.0f} s"
+    )
     return lines
 
 
-def _is_met(row: Row, target: Target) -> bool:
-    off = row.final.score - target.mean
-    at_the_end = off > 0 and row.final.level == dial.LOWEST
+def _is_met(encoded: Encoded, target: Target) -> bool:
+    off = encoded.score - target.mean
+    at_the_end = off > 0 and encoded.level == dial.LOWEST
     return abs(off) <= NEAR[target.metric] or at_the_end
 
 
@@ -264,8 +297,7 @@ def main(argv: Sequence[str]) -> int:
         if not measured:
             print("No film could be measured.", file=sys.stderr)
             return 2
-        rows, dials = [row for row, _ in measured], [tried for _, tried in measured]
-        page = report(rows, dials, target, args.seconds)
+        page = report(measured, target, args.seconds)
         print(f"\n{page}")
         if args.out:
             stem = f"quality-{target.metric.lower()}"
@@ -304,7 +336,11 @@ def _films(args: argparse.Namespace) -> Iterator[tuple[str, Shelf]]:
         folder = args.keep / "drawn"
         folder.mkdir(parents=True, exist_ok=True)
         clips.draw(folder, seconds=args.seconds)
-    for name, clip in clips.cut(folder, args.keep / "clips", seconds=args.seconds):
+    films = clips.cut(folder, args.keep / "clips", seconds=args.seconds)
+    names = digest([clip.name for _, clip in films])
+    medley = args.keep / "clips" / f"medley-{names}.mp4"
+    clips.medley([clip for _, clip in films], medley)
+    for name, clip in [*films, (MEDLEY, medley)]:
         if args.only in name:
             yield name, Shelf(args.keep / clip.stem, clip)
 
@@ -316,7 +352,7 @@ def _measured(films: Sequence[tuple[str, Shelf]], target: Target) -> Iterator[tu
         except (Rejected, offline.EncodeFailed) as problem:
             print(f"{name}: left out: {problem}", file=sys.stderr)
             continue
-        print(command.table(_HEAD, [_cells(row, target, None)]), flush=True)
+        print(command.table(_TARGET_HEAD, [_target_cells(row, target)]), flush=True)
         yield row, tried
 
 

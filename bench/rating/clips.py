@@ -12,6 +12,8 @@ import imageio_ffmpeg
 
 _CONTAINERS = {"h264": ".mp4", "hevc": ".mp4", "av1": ".mp4", "vp8": ".webm", "vp9": ".webm"}
 
+#: Width and height of the medley.
+_MEDLEY = "854:480"
 
 #: Films of our own, for who has none at hand: pictures that ffmpeg draws.
 _DRAWN = {
@@ -55,6 +57,24 @@ def cut(folder: Path, into: Path, *, seconds: float) -> list[tuple[str, Path]]:
             part.replace(target)
         made.append((path.name, target))
     return made
+
+
+def medley(films: list[Path], target: Path) -> None:
+    """All of them as one long film, unless it is there already: scenes as different as can be."""
+    if target.exists():
+        return
+    inputs = [part for film in films for part in ("-i", f"file:{film}")]
+    fit = f"scale={_MEDLEY}:force_original_aspect_ratio=decrease,pad={_MEDLEY}:-1:-1"
+    each = [f"[{n}:v:0]{fit},fps=25,setsar=1,format=yuv420p[v{n}]" for n in range(len(films))]
+    joined = "".join(f"[v{n}]" for n in range(len(films))) + f"concat=n={len(films)}[v]"
+    part = target.with_name(f"part-{target.name}")
+    argv = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *inputs,
+        "-filter_complex", ";".join([*each, joined]), "-map", "[v]", "-preset", "veryfast",
+        "-crf", "12", f"file:{part}",
+    ]  # fmt: skip
+    subprocess.run(argv, check=True)
+    part.replace(target)
 
 
 def _codec(path: Path) -> str | None:

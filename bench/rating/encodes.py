@@ -49,19 +49,21 @@ class Dial:
             self.made[level] = self._encode(level)
         return self.made[level]
 
-    def lowest(self, target: float) -> Encoded | None:
-        """By binary search with full encodes: the lowest level that reaches the target; None when
-        the highest does not."""
+    def lowest(self, target: float) -> tuple[Encoded | None, float]:
+        """By binary search with full encodes: the lowest level that reaches the target, and the
+        processor time of all that were needed; None when the highest does not reach it."""
         low, high = 0, len(dial.LEVELS) - 1
-        if self.at(dial.LEVELS[high]).score < target:
-            return None
+        cpu_s = 0.0
         while low < high:
             middle = (low + high) // 2
-            if self.at(dial.LEVELS[middle]).score >= target:
+            tried = self.at(dial.LEVELS[middle])
+            cpu_s += tried.cpu_s
+            if tried.score >= target:
                 high = middle
             else:
                 low = middle + 1
-        return self.at(dial.LEVELS[low])
+        found = self.at(dial.LEVELS[low])
+        return (found if found.score >= target else None), cpu_s
 
     def bytes_at(self, target: float) -> float | None:
         """What a dial without steps would need, between the two encodes around the target."""
