@@ -49,21 +49,26 @@ class Dial:
             self.made[level] = self._encode(level)
         return self.made[level]
 
-    def lowest(self, target: float) -> tuple[Encoded | None, float]:
-        """By binary search with full encodes: the lowest level that reaches the target, and the
-        processor time of all that were needed; None when the highest does not reach it."""
+    def lowest(self, target: float) -> Encoded | None:
+        """The lowest level that reaches the target, by binary search with full encodes between
+        those there are already; None when the highest does not reach it."""
         low, high = 0, len(dial.LEVELS) - 1
-        cpu_s = 0.0
+        for place, level in enumerate(dial.LEVELS):
+            if level in self.made and self.made[level].score < target:
+                low = place + 1
+        for place, level in reversed(list(enumerate(dial.LEVELS))):
+            if level in self.made and self.made[level].score >= target and place >= low:
+                high = place
         while low < high:
-            middle = (low + high) // 2
-            tried = self.at(dial.LEVELS[middle])
-            cpu_s += tried.cpu_s
-            if tried.score >= target:
+            middle = (low + high) // 2 if high - low > 4 else high - 1
+            if self.at(dial.LEVELS[middle]).score >= target:
                 high = middle
             else:
                 low = middle + 1
+        if low == len(dial.LEVELS):
+            return None
         found = self.at(dial.LEVELS[low])
-        return (found if found.score >= target else None), cpu_s
+        return found if found.score >= target else None
 
     def bytes_at(self, target: float) -> float | None:
         """What a dial without steps would need, between the two encodes around the target."""

@@ -8,7 +8,7 @@ import pytest
 
 from bench import quality
 from bench.quality import MEDLEY, Row
-from bench.rating.encodes import Encoded, interpolated
+from bench.rating.encodes import Dial, Encoded, interpolated
 from bench.rating.handbrake import Picked
 from bench.rating.shelf import Shelf
 from chalicelib.domain.search import Point, Search, Target
@@ -56,7 +56,6 @@ def a_row(name: str, first: Encoded, final: Encoded, best: Encoded) -> Row:
         first=first,
         final=final,
         best=best,
-        best_cpu_s=50.0,
         exact_bytes=95_000.0,
         search_cpu_s=2.0,
         picked={"Fast 1080p30": picked} if name != MEDLEY else {},
@@ -95,6 +94,7 @@ def test_the_page_adds_up_the_clips_and_leaves_the_medley_out() -> None:
     assert "-48 % against level 3 for all" in page
     assert "against HandBrake's Fast 1080p30: -65 % as it is, -30 % at an equal score" in page
     assert "one encode of each 20 s, samples 4 s, a second encode of 1 clips 10 s" in page
+    assert "would take 5 of each, 100 s" in page
 
 
 def test_bytes_at_an_equal_score_lie_between_two_encodes() -> None:
@@ -103,3 +103,18 @@ def test_bytes_at_an_equal_score_lie_between_two_encodes() -> None:
     between = interpolated(encodes, 0.95, "SSIM")
     assert between is not None and 130 < between < 160
     assert interpolated(encodes, 0.97, "SSIM") is None
+
+
+@pytest.mark.parametrize("known", [(), (3.0,), (2.33, 3.0), (10.0,), (1.0, 5.0)])
+def test_the_lowest_level_is_found_whatever_was_tried_before(known: tuple[float, ...]) -> None:
+    class Film(Dial):
+        def _encode(self, level: float) -> Encoded:
+            return an_encode(level, 1000, 0.9 + level / 50)
+
+    film = Film(shelf=None, facts=None, plan=None, metric="SSIM")  # type: ignore[arg-type]
+    for level in known:
+        film.at(level)
+    best = film.lowest(0.95)
+    assert best is not None and best.level == 2.67
+    assert film.lowest(0.9001).level == 1.0  # type: ignore[union-attr]
+    assert film.lowest(1.2) is None
