@@ -15,7 +15,7 @@ from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.prediction import at_level as predicted_at
 from chalicelib.domain.prediction import best_promise, chosen, curves
 from chalicelib.domain.search import Point, Search, Target
-from chalicelib.domain.size_limit import cannot_fit, limited, picture_room_bps
+from chalicelib.domain.size_limit import cannot_fit, kept_too_large, limited, picture_room_bps
 from chalicelib.domain.sound import sound_bps
 from chalicelib.domain.text import human_size, percent
 from chalicelib.domain.workflow import Workflow
@@ -48,7 +48,7 @@ def decide(plan: Plan, points: Sequence[Point], facts: MediaFacts, workflow: Wor
     other_bytes = _other_bytes(plan, facts, duration_s)
     found = chosen(search, plan.target, duration_s=duration_s, other_bytes=other_bytes)
     if found is None:
-        return _hopeless(plan, search)
+        return _hopeless(plan, search, kept_too_large(facts, workflow.max_output_bytes))
     encode = _at(plan, found)
     if workflow.max_output_bytes is not None:
         encode = _under_limit(encode, facts, workflow.max_output_bytes, duration_s, other_bytes)
@@ -71,7 +71,7 @@ def found_words(search: Search) -> str:
     )
 
 
-def _hopeless(plan: Plan, search: Search) -> Plan:
+def _hopeless(plan: Plan, search: Search, besides: str) -> Plan:
     mean, worst = best_promise(search)
     target = plan.target
     missed, floor, where = mean, target.mean, "on average"
@@ -80,6 +80,7 @@ def _hopeless(plan: Plan, search: Search) -> Plan:
     reason = (
         f"Samples show that no setting would look good enough: at best {search.metric} "
         f"{shown(missed, search.metric)} {where}, below {shown(floor, search.metric)}."
+        f"{besides}"
     )
     return replace(plan, route=Route.KEEP, reasons=(reason,))
 

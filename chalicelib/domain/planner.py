@@ -14,7 +14,7 @@ from chalicelib.domain.picture import output_size
 from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.preset import Preset
 from chalicelib.domain.search import new_search
-from chalicelib.domain.size_limit import within
+from chalicelib.domain.size_limit import kept_too_large, within
 from chalicelib.domain.sound import audio_plan
 from chalicelib.domain.text import rate_words
 from chalicelib.domain.workflow import Workflow
@@ -29,6 +29,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         return Plan(route=Route.REJECT, preset=preset.name, reasons=(why_not,))
     assert video is not None
     if reason := reason_to_keep(facts, video, preset, workflow):
+        reason += kept_too_large(facts, workflow.max_output_bytes)
         return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
     width, height = output_size(video, preset)
     has_bps = source_bps(facts, video)

@@ -62,6 +62,16 @@ def picture_room_bps(plan: Plan, facts: MediaFacts, limit_bytes: int | None) -> 
     return CAP_AIM * limit_bytes * 8 / duration_s - sound_bps(plan, facts)
 
 
+def kept_too_large(facts: MediaFacts, limit_bytes: int | None) -> str:
+    """What to add where an original is kept that is larger than the workflow allows."""
+    if limit_bytes is None or facts.size_bytes <= limit_bytes:
+        return ""
+    return (
+        f" At {human_size(facts.size_bytes)} it stays above the {human_size(limit_bytes)} this "
+        "workflow allows."
+    )
+
+
 def cannot_fit(plan: Plan, facts: MediaFacts, limit_bytes: int, needed: int | None = None) -> Plan:
     """The plan for a film that no setting brings under the workflow's limit of size."""
     lines = min(SHORT_SIDE_FLOOR_PX, plan.width or 0, plan.height or 0)

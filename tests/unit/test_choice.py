@@ -84,6 +84,13 @@ def test_what_no_setting_reaches_is_not_encoded() -> None:
     assert "no setting would look good enough: at best SSIM 0.88" in plan.reasons[0]
 
 
+def test_what_cannot_look_good_and_is_above_the_limit_says_both() -> None:
+    hopeless = points(at_two_db=-1.0)
+    plan = decided(a_film(), hopeless, max_output_bytes=8_000_000_000)
+    assert plan.route is Route.KEEP
+    assert plan.reasons[0].endswith("At 9.0 GB it stays above the 8.0 GB this workflow allows.")
+
+
 def test_without_points_the_presets_own_level_is_taken() -> None:
     plan = decided(a_film(), [])
     assert (plan.route, plan.qvbr_level) == (Route.ENCODE, 8)

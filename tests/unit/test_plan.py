@@ -526,6 +526,13 @@ def test_a_limit_that_cannot_bind_changes_nothing() -> None:
     assert planned(facts, max_output_bytes=5 * 10**9) == planned(facts)
 
 
+def test_an_original_that_is_kept_above_the_limit_says_so() -> None:
+    facts = replace(long_film(2, 6.0), writer="Slimreel 1")
+    said = "At 6.0 GB it stays above the 5.0 GB this workflow allows."
+    assert said in kept(facts, max_output_bytes=5 * 10**9)
+    assert "allows" not in kept(facts) + kept(facts, max_output_bytes=7 * 10**9)
+
+
 def test_the_recipe_without_a_search_is_bounded_where_its_cap_would_pass_the_limit() -> None:
     plan = planned(long_film(3, 20), preset="fixed", max_output_bytes=5 * 10**9)
     assert plan.max_average_bps == int(0.98 * 5e9 * 8 / 10_800 - 192_000)
