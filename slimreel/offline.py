@@ -46,7 +46,13 @@ def facts_of(path: Path) -> MediaFacts:
     answer = probe.result(found, etag="", last_modified_s=0.0, name=path.name)
     facts = facts_from_probe(_renamed(answer, str.upper), path.stat().st_size)
     told = _survey(path)
-    return replace(facts, writer=told.writer, activity=told.activity)
+    return replace(
+        facts,
+        writer=told.writer,
+        activity=told.activity,
+        beside=told.beside,
+        odd_turn=told.odd_turn,
+    )
 
 
 def encode_samples(path: Path, plan: Plan, facts: MediaFacts, folder: Path) -> tuple[Point, ...]:

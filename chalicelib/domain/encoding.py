@@ -13,6 +13,8 @@ from typing import Any
 
 from chalicelib.domain import dial
 from chalicelib.domain.attempts import at_level
+from chalicelib.domain.material import Handling
+from chalicelib.domain.media import Light
 from chalicelib.domain.plan import AudioPlan, Plan
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Search
@@ -115,10 +117,33 @@ def _input(plan: Plan, source_url: str) -> dict[str, Any]:
     return {
         "FileInput": source_url,
         "TimecodeSource": "ZEROBASED",
-        "VideoSelector": {"Rotate": "AUTO"},
+        "VideoSelector": {"Rotate": "AUTO", **_light(plan.handling.light)},
         "AudioSelectors": {
             _selector(audio): {"SelectorType": "TRACK", "Tracks": [audio.track]}
             for audio in plan.audio
+        },
+    }
+
+
+def _light(light: Light | None) -> dict[str, Any]:
+    """HDR10's static metadata as Probe found it, for where it is in the container only: what the
+    picture itself says goes first.
+
+    Source: ColorSpaceUsage and Hdr10Metadata of VideoSelector in the API reference.
+    """
+    if light is None:
+        return {}
+    corners = ("RedPrimary", "GreenPrimary", "BluePrimary", "WhitePoint")
+    names = [f"{corner}{axis}" for corner in corners for axis in "XY"]
+    return {
+        "ColorSpace": "HDR10",
+        "ColorSpaceUsage": "FALLBACK",
+        "Hdr10Metadata": {
+            **dict(zip(names, light.primaries, strict=True)),
+            "MaxLuminance": light.max_luminance,
+            "MinLuminance": light.min_luminance,
+            "MaxContentLightLevel": light.max_content,
+            "MaxFrameAverageLightLevel": light.max_frame_average,
         },
     }
 
@@ -137,8 +162,7 @@ def _output(plan: Plan, metrics: tuple[str, ...], sound: list[dict[str, Any]]) -
 def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
     description: dict[str, Any] = {
         "ScalingBehavior": "FIT_NO_UPSCALE",
-        # Unless told otherwise MediaConvert smooths the picture before it encodes.
-        "VideoPreprocessors": {"NoiseReducer": {"Filter": "NONE"}},
+        "VideoPreprocessors": _preprocessors(plan.handling),
         "CodecSettings": {"Codec": plan.codec, **_codec(plan, metrics)},
     }
     if plan.scaled:
@@ -150,6 +174,24 @@ def _video(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
             "ScalingBehavior": "STRETCH_TO_OUTPUT",
         }
     return description
+
+
+def _preprocessors(handled: Handling) -> dict[str, Any]:
+    # Unless told otherwise MediaConvert smooths the picture before it encodes.
+    wanted: dict[str, Any] = {"NoiseReducer": {"Filter": "NONE"}}
+    if handled.deinterlace:
+        # NORMAL leaves pictures alone that are marked as progressive.
+        wanted["Deinterlacer"] = {
+            "Mode": "DEINTERLACE",
+            "Control": "NORMAL",
+            "Algorithm": "INTERPOLATE",
+        }
+    if handled.tone_map:
+        wanted["ColorCorrector"] = {
+            "ColorSpaceConversion": "FORCE_709",
+            "HdrToSdrToneMapper": "PRESERVE_DETAILS",
+        }
+    return wanted
 
 
 def _codec(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
@@ -165,17 +207,20 @@ def _codec(plan: Plan, metrics: tuple[str, ...]) -> dict[str, Any]:
         # No key frame interval of its own choosing: it counts frames, best 1 + (B + 1) * x.
         rate = float(Fraction(plan.frame_rate)) if plan.frame_rate else 30.0
         gop = 1 + (AV1_B_FRAMES + 1) * max(1, round(5 * rate / (AV1_B_FRAMES + 1)))
-        own = {"GopSize": gop, "NumberBFramesBetweenReferenceFrames": AV1_B_FRAMES}
+        own: dict[str, Any] = {"GopSize": gop, "NumberBFramesBetweenReferenceFrames": AV1_B_FRAMES}
+        if plan.handling.ten_bit:
+            own["BitDepth"] = "BIT_10"
         return {"Av1Settings": shared | own}
     both = shared | {
         "QualityTuningLevel": plan.tuning,
         "SceneChangeDetect": "TRANSITION_DETECTION",
-        "ParControl": "INITIALIZE_FROM_SOURCE",
+        **_pixel_aspect(plan.handling.pixel_aspect),
         "GopSizeUnits": "AUTO",
     }
     if plan.codec == "H_265":
         # Apple plays HVC1 only; the service's default is HEV1.
-        return {"H265Settings": both | {"WriteMp4PackagingType": "HVC1"}}
+        deep = {"CodecProfile": "MAIN10_MAIN"} if plan.handling.ten_bit else {}
+        return {"H265Settings": both | {"WriteMp4PackagingType": "HVC1"} | deep}
     return {"H264Settings": both}
 
 
@@ -187,6 +232,13 @@ def _qvbr(plan: Plan) -> dict[str, Any]:
     if plan.max_average_bps is not None:
         settings["MaxAverageBitrate"] = plan.max_average_bps
     return settings
+
+
+def _pixel_aspect(told: str | None) -> dict[str, Any]:
+    if told is None:
+        return {"ParControl": "INITIALIZE_FROM_SOURCE"}
+    wide, high = told.split(":")
+    return {"ParControl": "SPECIFIED", "ParNumerator": int(wide), "ParDenominator": int(high)}
 
 
 def _frame_rate(plan: Plan) -> dict[str, Any]:

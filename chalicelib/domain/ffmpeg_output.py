@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
+
+from chalicelib.domain.colour import Colour
 
 #: How many complaints are kept word for word.
 FIRST_ERRORS = 10
@@ -25,6 +27,7 @@ class ProbedTrack:
         width, height: as shown, after rotation. 0 for audio, and where ffmpeg found none.
         pixel_aspect: width of a pixel over its height, after rotation.
         transparent: it has an alpha channel.
+        interlaced: it says that its pictures are pairs of half pictures.
     """
 
     kind: Literal["video", "audio"]
@@ -35,6 +38,8 @@ class ProbedTrack:
     pixel_format: str = ""
     pixel_aspect: float = 1.0
     transparent: bool = False
+    colour: Colour = Colour()  # noqa: RUF009 - frozen, so sharing it is harmless
+    interlaced: bool = False
     channels: int | None = None
     sample_rate_hz: int | None = None
 
@@ -73,6 +78,11 @@ _PIXEL_ASPECT = re.compile(r"\bSAR (\d{1,9}):(\d{1,9})\b")
 #: ffmpeg's own decoder ignores the alpha channel of VP8 and VP9; the track's header tells of it.
 _ALPHA_MODE = re.compile(r"    alpha_mode +: 1$", re.IGNORECASE)
 _ALPHA_FORMATS = re.compile(r"yuva|gbrap|ya\d|ayuv|argb|abgr|rgba|bgra")
+#: One name where all three are the same. "progressive" and the orders of half pictures are none.
+_COLOURS = re.compile(
+    r"(?!tv$|pc$|progressive$)(?P<matrix>[\w-]+)(?:/(?P<primaries>[\w-]+)/(?P<transfer>[\w-]+))?"
+)
+_HALF_PICTURES = ("top first", "bottom first", "top coded first", "bottom coded first")
 _RATE = re.compile(r", (\d+) Hz, ([^,]+)")
 
 
@@ -129,7 +139,23 @@ def _track(stream: re.Match[str]) -> ProbedTrack:
         pixel_format=pixel_format,
         pixel_aspect=_pixel_aspect(stream["rest"]),
         transparent=_ALPHA_FORMATS.match(pixel_format) is not None,
+        **_said_of(pixel_format, stream["rest"]),
     )
+
+
+def _said_of(pixel_format: str, rest: str) -> dict[str, Any]:
+    """Colours and half pictures, from what stands in brackets behind the pixel format:
+    "yuv420p10le(tv, bt2020nc/bt2020/smpte2084, top coded first (swapped))"."""
+    found = re.search(rf", {pixel_format}\(((?:[^()]|\([^()]*\))*)\)", rest)
+    items = [item.strip() for item in found[1].split(",")] if found and pixel_format else []
+    tags = {"range": next((item for item in items if item in ("tv", "pc")), "")}
+    for item in items:
+        if named := _COLOURS.fullmatch(item):
+            first = named["matrix"]
+            tags |= {"matrix": first, "primaries": named["primaries"] or first}
+            tags["transfer"] = named["transfer"] or first
+    interlaced = any(item.startswith(_HALF_PICTURES) for item in items)
+    return {"colour": Colour(**tags), "interlaced": interlaced}
 
 
 def _language(told: str | None) -> str | None:
@@ -145,7 +171,7 @@ def _pixel_aspect(rest: str) -> float:
 
 def _pixel_format(rest: str) -> str:
     """The second item of " (High) (avc1 / 0x31637661), yuv420p(tv, bt709), 1280x720 …"."""
-    plain = re.sub(r"\([^()]*\)", "", rest)
+    plain = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", rest)
     items = [item.strip() for item in plain.split(",")]
     return items[1] if len(items) > 1 and re.fullmatch(r"[a-z][a-z0-9]*", items[1]) else ""
 

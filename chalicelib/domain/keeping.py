@@ -8,6 +8,7 @@ from chalicelib.domain.bitrate import (
     efficient_bits,
     source_bps,
 )
+from chalicelib.domain.material import spoiled
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.mp4 import MARK
 from chalicelib.domain.picture import (
@@ -16,13 +17,14 @@ from chalicelib.domain.picture import (
     SHORT_SIDE_FLOOR_PX,
 )
 from chalicelib.domain.preset import Preset
-from chalicelib.domain.sound import AAC_MODES, PASSTHROUGH_CODECS
+from chalicelib.domain.sound import AAC_MODES, passes
 from chalicelib.domain.text import human_size
 from chalicelib.domain.workflow import Workflow
 
 #: They may be written as a stream, like those of browsers and broadcasts: without their length.
 UNTIMED_CONTAINERS = ("matroska", "webm", "mpegts", "mpegps")
-#: Where the encoder reads how to turn the picture, and colour samplings it can turn.
+#: Where the encoder reads how to turn the picture, and a colour sampling it cannot turn. Nor does
+#: it turn interlaced film.
 #: Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/auto-rotate.html
 TURNING_CONTAINERS = ("mp4", "quicktime")
 UNTURNABLE_CHROMA = "4:4:4"
@@ -58,10 +60,13 @@ def reason_to_keep(
             f"The picture is {video.width}x{video.height}; shrunk to the {MAX_LONG_SIDE_PX} pixels "
             "the encoder allows, it would lose too much detail."
         )
-    if video.hdr:
-        return f"The video is {video.hdr} (high dynamic range), which 8-bit H.264 would wash out."
-    if video.interlaced:
-        return "The video is interlaced; compressing it would change how motion looks."
+    if reason := spoiled(video, preset):
+        return reason
+    if facts.odd_turn:
+        return (
+            f"The picture is {facts.odd_turn} when it plays, which the encoder cannot do; it would "
+            "come out otherwise."
+        )
     if video.rotation_deg and not _can_be_turned(facts, video):
         return (
             f"The video is to be turned by {video.rotation_deg}° when it plays, which the encoder "
@@ -70,7 +75,7 @@ def reason_to_keep(
     if facts.video_tracks > 1:
         return f"The file holds {facts.video_tracks} video tracks and only one would survive."
     for track in facts.audio:
-        if track.codec in PASSTHROUGH_CODECS or track.channels in AAC_MODES:
+        if passes(track) or track.channels in AAC_MODES:
             continue
         if not track.channels:
             return f"Audio track {track.number} is of a kind we cannot read, so it would be lost."
@@ -99,4 +104,5 @@ def _can_be_turned(facts: MediaFacts, video: VideoTrack) -> bool:
         video.rotation_deg in (90, 180, 270)
         and facts.container in TURNING_CONTAINERS
         and video.chroma != UNTURNABLE_CHROMA
+        and not video.interlaced
     )

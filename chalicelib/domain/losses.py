@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from chalicelib.domain.material import Handling
 from chalicelib.domain.media import MediaFacts, VideoTrack
+from chalicelib.domain.mp4 import Beside
 from chalicelib.domain.picture import encoder_factor, even
+from chalicelib.domain.preset import Preset
 from chalicelib.domain.sound import audio_plan
 
-
-def losses(facts: MediaFacts, video: VideoTrack) -> Iterator[str]:
-    """In sentences: of the picture first, then of the sound, then of all else."""
-    yield from _picture_losses(video)
-    yield from _sound_losses(facts)
-    yield from _other_losses(facts)
+#: Files whose date, title and other tags are read and put back.
+TOLD_CONTAINERS = ("mp4", "quicktime", "three_gp", "three_g2", "matroska", "webm")
 
 
-def _picture_losses(video: VideoTrack) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One thing a result lacks: its kinds (`preset.KINDS`), and a sentence for people."""
+
+    kinds: tuple[str, ...]
+    sentence: str
+
+
+def losses(facts: MediaFacts, video: VideoTrack, handled: Handling) -> tuple[Loss, ...]:
+    """Of the picture first, then of the sound, then of all else."""
+    found = (*_picture_losses(video, handled), *_sound_losses(facts), *_other_losses(facts))
+    return tuple(found)
+
+
+def too_dear(lost: Iterable[Loss], preset: Preset) -> str | None:
+    """Why the preset keeps the original: the first loss that it does not put up with."""
+    for loss in lost:
+        if any(kind in preset.keep_if_lost for kind in loss.kinds):
+            return f"The preset “{preset.name}” keeps originals rather than this: {loss.sentence}"
+    return None
+
+
+def unsaid(said: Iterable[str], labels: Iterable[str]) -> tuple[str, ...]:
+    """Those labels of lost metadata that no loss of the plan has named already."""
+    sentences = " ".join(said).lower()
+    return tuple(label for label in labels if label.lower() not in sentences)
+
+
+def _picture_losses(video: VideoTrack, handled: Handling) -> Iterator[Loss]:
     width, height = video.display_width, video.display_height
     factor = encoder_factor(width, height)
     if factor < 1.0:
-        yield (
+        yield Loss(
+            ("size",),
             f"The picture goes from {width}x{height} to {even(width * factor)}x"
-            f"{even(height * factor)}, the largest the encoder makes."
+            f"{even(height * factor)}, the largest the encoder makes.",
         )
-    if video.bit_depth and video.bit_depth > 8:
-        yield f"{video.bit_depth}-bit colour becomes 8-bit."
+    if handled.tone_map:
+        yield Loss(
+            ("hdr",),
+            f"{video.hdr} becomes SDR (standard dynamic range): highlights and strong colours are "
+            "mapped to what any screen shows, and look different.",
+        )
+    if handled.deinterlace:
+        yield Loss(
+            ("fields",),
+            "Interlaced film becomes progressive: it shows half as many moments a second.",
+        )
+    depth = 10 if handled.ten_bit else 8
+    if video.bit_depth and video.bit_depth > depth:
+        yield Loss(("depth",), f"{video.bit_depth}-bit colour becomes {depth}-bit.")
     if video.chroma and video.chroma not in ("4:2:0", "420", "yuv420"):
-        yield f"{video.chroma} colour sampling becomes 4:2:0."
+        yield Loss(("chroma",), f"{video.chroma} colour sampling becomes 4:2:0.")
 
 
-def _sound_losses(facts: MediaFacts) -> Iterator[str]:
+def _sound_losses(facts: MediaFacts) -> Iterator[Loss]:
     """AAC throws something away, and some of these tracks were as recorded."""
     converted: dict[tuple[str, int], list[str]] = {}
     for track in facts.audio:
@@ -41,21 +83,42 @@ def _sound_losses(facts: MediaFacts) -> Iterator[str]:
             numbers.append(str(track.number))
         planned_hz = planned.sample_rate_hz
         if planned_hz and track.sample_rate_hz and planned_hz < track.sample_rate_hz:
-            yield (
+            yield Loss(
+                ("sound",),
                 f"Audio track {track.number} goes from {track.sample_rate_hz / 1000:g} kHz "
-                f"to {planned_hz / 1000:g} kHz."
+                f"to {planned_hz / 1000:g} kHz.",
             )
     for (codec, bitrate_bps), numbers in converted.items():
         tracks = "tracks" if len(numbers) > 1 else "track"
-        yield (
+        yield Loss(
+            ("sound",),
             f"Audio {tracks} {', '.join(numbers)}: {codec} becomes AAC at "
-            f"{bitrate_bps // 1000} kbit/s."
+            f"{bitrate_bps // 1000} kbit/s.",
         )
 
 
-def _other_losses(facts: MediaFacts) -> Iterator[str]:
-    if facts.data_tracks:
+def _other_losses(facts: MediaFacts) -> Iterator[Loss]:
+    """The file's own index tells more of such tracks than Probe, where it can be read."""
+    if facts.beside:
+        yield from _beside_losses(facts.beside)
+    elif facts.data_tracks:
         plural = "s" if facts.data_tracks > 1 else ""
-        yield (
-            f"{facts.data_tracks} data or subtitle track{plural} cannot be carried by the encoder."
+        yield Loss(
+            ("subtitles", "timecode", "data"),
+            f"{facts.data_tracks} data or subtitle track{plural} cannot be carried by the encoder.",
         )
+    if facts.container not in TOLD_CONTAINERS:
+        yield Loss(
+            ("tags",),
+            "Date, title and other tags cannot be read from this kind of file, so they are not "
+            "carried over.",
+        )
+
+
+def _beside_losses(beside: Iterable[Beside]) -> Iterator[Loss]:
+    counts = Counter((item.kind, item.noun) for item in beside)
+    for (kind, noun), count in counts.items():
+        languages = [b.language for b in beside if b.noun == noun and b.language]
+        named = f" ({', '.join(dict.fromkeys(languages))})" if languages else ""
+        what = f"{noun}{named}" if count == 1 else f"{noun}s{named}, {count} of them"
+        yield Loss((kind,), f"{what[0].upper()}{what[1:]}: not carried over by the encoder.")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.seconds import Point
+from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
 
 #: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
 ROUNDING_S = 0.001
@@ -78,6 +79,8 @@ class StreamTimes:
         language: ISO 639 code; None when the track does not say.
         shape: width over height of the picture as players show it. Video only.
         transparent: the picture has an alpha channel.
+        colour: what its tags say. Video only.
+        interlaced: it says that its pictures are pairs of half pictures.
         crowded_frames: how many of a source's frames the result's frame rate has no room for.
         quick_frame_s: the gap between two frames that all but the quickest fifth of them keep.
             Both: source's video only; None where nobody counted.
@@ -96,6 +99,8 @@ class StreamTimes:
     sample_rate_hz: int | None = None
     shape: float | None = None
     transparent: bool = False
+    colour: Colour | None = None
+    interlaced: bool = False
     crowded_frames: int | None = None
     quick_frame_s: float | None = None
 
@@ -288,9 +293,15 @@ def tolerance_s(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) ->
     return max(max(video, default=0.0), 2 * max(audio, default=0.0))
 
 
-def track_problems(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> tuple[str, ...]:
-    """Tracks that are missing, extra, of another shape, in another language or with other channels,
-    in sentences."""
+def track_problems(
+    source: Sequence[StreamTimes], result: Sequence[StreamTimes], *, tone_mapped: bool = False
+) -> tuple[str, ...]:
+    """Tracks that are missing, extra, of another shape or colour, in another language or with other
+    channels, in sentences.
+
+    Args:
+        tone_mapped: the result was to become SDR.
+    """
     problems: list[str] = []
     if not any(track.kind == "video" for track in result):
         problems.append("there is no video")
@@ -298,8 +309,13 @@ def track_problems(source: Sequence[StreamTimes], result: Sequence[StreamTimes])
     if counts[0] != counts[1]:
         problems.append(f"there are {counts[1]} audio tracks instead of {counts[0]}")
     for before, after in pairs(source, result):
-        check = _audio_problems if before.kind == "audio" else _picture_problems
-        problems += check(before, after)
+        if before.kind == "audio":
+            problems += _audio_problems(before, after)
+        else:
+            problems += [
+                *_picture_problems(before, after),
+                *_colour_problems(before, after, tone_mapped=tone_mapped),
+            ]
     return tuple(problems)
 
 
@@ -325,7 +341,20 @@ def _picture_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
         )
     if before.transparent and not after.transparent:
         problems.append("the original has an alpha channel (transparency), which would be lost")
+    if after.interlaced:
+        problems.append("the picture is interlaced")
     return problems
+
+
+def _colour_problems(
+    before: StreamTimes, after: StreamTimes, *, tone_mapped: bool
+) -> Iterable[str]:
+    """Frames are compared by their numbers, so their likeness says nothing of their tags either."""
+    if before.colour is None or after.colour is None:
+        return ()
+    if tone_mapped and before.colour.hdr:
+        return mapped_problems(after.colour)
+    return colour_problems(before.colour, after.colour)
 
 
 def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:

@@ -7,14 +7,51 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import Rejected
+from chalicelib.domain.mp4 import Beside
 
 #: Transfer characteristics of high dynamic range video, in Probe's words.
 HDR_TRANSFERS = {"SMPTE_2084": "HDR10", "ARIB_B67": "HLG"}
+#: The primaries that both come with; where none are given, these are meant.
+HDR_PRIMARIES = "ITU_2020"
+#: What is neither: PQ or HLG in a colour space of its own.
+UNUSUAL_HDR = "HDR of an unusual kind"
+#: Values that say nothing.
+_UNSAID = ("UNSPECIFIED", "RESERVED", "LAST")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """HDR10's static metadata, in the units of SMPTE ST 2086 as MediaConvert counts them.
+
+    Attributes:
+        primaries: x and y of red, green, blue and white, each in 0.00002 of CIE 1931.
+        max_luminance, min_luminance: of the mastering display, in 0.0001 cd/m².
+        max_content, max_frame_average: MaxCLL and MaxFALL in cd/m².
+    """
+
+    primaries: tuple[int, ...] = ()
+    max_luminance: int | None = None
+    min_luminance: int | None = None
+    max_content: int | None = None
+    max_frame_average: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        luminance = (self.max_luminance, self.min_luminance)
+        content = (self.max_content, self.max_frame_average)
+        return len(self.primaries) == 8 and None not in (*luminance, *content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """The first video track. Width and height are as stored, before `rotation_deg`."""
+    """The first video track. Width and height are as stored, before `rotation_deg`.
+
+    Attributes:
+        hdr: "HDR10", "HLG", "HDR10+", "Dolby Vision" or `UNUSUAL_HDR`; None for standard dynamic
+            range.
+        light: HDR10's static metadata, where the file has it.
+        pixel_aspect: "64:45", width over height of a stored pixel; None for square ones.
+    """
 
     codec: str
     width: int
@@ -27,6 +64,8 @@ class VideoTrack:
     rotation_deg: int = 0
     interlaced: bool = False
     hdr: str | None = None
+    light: Light | None = None
+    pixel_aspect: str | None = None
 
     @property
     def display_width(self) -> int:
@@ -39,7 +78,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """One audio track; `number` counts from 1 among the audio tracks."""
+    """One audio track; `number` counts from 1 among the audio tracks, `objects` those of Atmos."""
 
     number: int
     codec: str
@@ -48,6 +87,7 @@ class AudioTrack:
     bitrate_bps: int | None = None
     language: str | None = None
     duration_s: float | None = None
+    objects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +97,8 @@ class MediaFacts:
     Attributes:
         writer: the program that wrote the file, by its own word; MP4 and MOV only.
         activity: bytes of picture in each of equally long stretches, likewise.
+        beside: what there is beside picture and sound; MP4, MOV, Matroska and WebM only.
+        odd_turn: how the picture is placed, where it is not by quarter turns; MP4 and MOV only.
     """
 
     container: str
@@ -68,6 +110,8 @@ class MediaFacts:
     data_tracks: int
     writer: str | None = None
     activity: tuple[int, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    odd_turn: str | None = None
 
     @property
     def longest_track_s(self) -> float | None:
@@ -128,15 +172,52 @@ def _video(track: Mapping[str, Any]) -> VideoTrack:
         interlaced=str(codec.get("ScanType", "")).lower() in ("interlaced", "mbaff")
         or bool(codec.get("FieldOrder")),  # which progressive video does not have
         hdr=_hdr(properties, codec),
+        light=_light(properties, codec),
+        pixel_aspect=_pixel_aspect(properties) or _pixel_aspect(codec),
     )
 
 
 def _hdr(properties: Mapping[str, Any], codec: Mapping[str, Any]) -> str | None:
+    """Dynamic metadata first: a film that has it looks like plain HDR10 or HLG beside."""
+    if codec.get("DolbyVision"):
+        return "Dolby Vision"
+    if codec.get("Hdr10PlusPresence") == "PRESENT":
+        return "HDR10+"
+    kind = HDR_TRANSFERS.get(_said("TransferCharacteristics", properties, codec) or "")
+    primaries = _said("ColorPrimaries", properties, codec)
+    return UNUSUAL_HDR if kind and primaries not in (None, HDR_PRIMARIES) else kind
+
+
+def _said(name: str, properties: Mapping[str, Any], codec: Mapping[str, Any]) -> str | None:
     """Container and codec each say it, and one of them may leave it unspecified."""
-    for said in (properties, codec):
-        if kind := HDR_TRANSFERS.get(said.get("TransferCharacteristics") or ""):
-            return kind
-    return "Dolby Vision" if codec.get("DolbyVision") else None
+    for source in (properties, codec):
+        if source.get(name) and source[name] not in _UNSAID:
+            return str(source[name])
+    return None
+
+
+_CORNERS = ("RedPrimary", "GreenPrimary", "BluePrimary", "WhitePoint")
+
+
+def _light(properties: Mapping[str, Any], codec: Mapping[str, Any]) -> Light | None:
+    container = properties.get("HdrMetadata") or {}
+    volume = container.get("MasteringDisplayColorVolume") or {}
+    content = container.get("ContentLightLevel") or codec.get("ContentLightLevel") or {}
+    points = [volume.get(f"{corner}{axis}") for corner in _CORNERS for axis in "XY"]
+    light = Light(
+        primaries=tuple(point for point in points if point is not None),
+        max_luminance=volume.get("MaxLuminance"),
+        min_luminance=volume.get("MinLuminance"),
+        max_content=content.get("MaxContentLightLevel"),
+        max_frame_average=content.get("MaxFrameAverageLightLevel"),
+    )
+    return light if light != Light() else None
+
+
+def _pixel_aspect(said: Mapping[str, Any]) -> str | None:
+    ratio = said.get("SampleAspectRatio") or {}
+    wide, high = ratio.get("Numerator"), ratio.get("Denominator")
+    return f"{wide}:{high}" if wide and high and wide != high else None
 
 
 def _audio(number: int, track: Mapping[str, Any]) -> AudioTrack:
@@ -150,6 +231,7 @@ def _audio(number: int, track: Mapping[str, Any]) -> AudioTrack:
         bitrate_bps=properties.get("BitRate"),
         language=language.lower() if language else None,
         duration_s=_positive(track.get("Duration")),
+        objects=properties.get("ObjectCount") or 0,
     )
 
 

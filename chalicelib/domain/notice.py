@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from chalicelib.domain.choice import found_words
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.keys import extension
+from chalicelib.domain.losses import unsaid
 from chalicelib.domain.money import Prices, storage_usd_per_month
 from chalicelib.domain.text import human_size, minutes_and_seconds, one_line, percent
 
@@ -137,7 +138,8 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
             "the worst 1 % of frames, measured by Slimreel against your original."
         )
     lines += ["", f"Watch or download: {link}"]
-    lost = [*(job.plan.losses if job.plan else ()), *(job.restored.lost if job.restored else ())]
+    said = job.plan.losses if job.plan else ()
+    lost = [*said, *unsaid(said, job.restored.lost if job.restored else ())]
     if lost:
         lines += ["", "What could not be carried over:", *(f"- {one_line(what)}" for what in lost)]
     if job.measurement and job.measurement.notes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.material import Handling
 from chalicelib.domain.search import Search, Target
 
 
@@ -56,9 +57,10 @@ class Plan:
 
     `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
     or a cap that the preset fixes. `frame_rate` ("60/1") is set where the encoder's own choice for
-    a rate that varies lost pictures. `max_average_bps` bounds the picture's average bitrate where
-    the workflow bounds the file. `then` is what the next attempt aims for where the check fails;
-    `best_effort` says that the better of the attempts is published even so.
+    a rate that varies lost pictures. `handling` is what is done to the picture beside compressing
+    it. `max_average_bps` bounds the picture's average bitrate where the workflow bounds the file.
+    `then` is what the next attempt aims for where the check fails; `best_effort` says that the
+    better of the attempts is published even so.
     """
 
     route: Route
@@ -84,6 +86,7 @@ class Plan:
     audio: tuple[AudioPlan, ...] = ()
     rotate: bool = False
     frame_rate: str | None = None
+    handling: Handling = Handling()  # noqa: RUF009 - frozen, so sharing it is harmless
     search: Search | None = None
     cost: Cost | None = None
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from chalicelib.domain import dial
 from chalicelib.domain.bitrate import preset_cap_bps, source_bps
 from chalicelib.domain.keeping import reason_to_keep, refusal
-from chalicelib.domain.losses import losses
+from chalicelib.domain.losses import losses, too_dear
+from chalicelib.domain.material import handling, handling_words
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.picture import output_size
 from chalicelib.domain.plan import Plan, Route
@@ -31,6 +32,11 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
     if reason := reason_to_keep(facts, video, preset, workflow):
         reason += kept_too_large(facts, workflow.max_output_bytes)
         return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,))
+    handled = handling(video, preset)
+    lost = losses(facts, video, handled)
+    sentences = tuple(loss.sentence for loss in lost)
+    if reason := too_dear(lost, preset):
+        return Plan(route=Route.KEEP, preset=preset.name, reasons=(reason,), losses=sentences)
     width, height = output_size(video, preset)
     has_bps = source_bps(facts, video)
     cap_bps = preset_cap_bps(video, preset, width, height)
@@ -38,8 +44,11 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
     plan = Plan(
         route=Route.ENCODE,
         preset=preset.name,
-        reasons=tuple(_why(video, preset, width, height, max_bitrate)),
-        losses=tuple(losses(facts, video)),
+        reasons=(
+            *_why(video, preset, width, height, max_bitrate),
+            *handling_words(handled, video),
+        ),
+        losses=sentences,
         codec=preset.codec,
         qvbr_level=preset.qvbr_level,
         max_bitrate_bps=max_bitrate,
@@ -56,6 +65,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         then=preset.then,
         audio=tuple(audio_plan(track) for track in facts.audio),
         rotate=video.rotation_deg != 0,
+        handling=handled,
     )
     return within(_with_search(plan, facts, preset), facts, workflow)
 

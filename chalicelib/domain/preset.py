@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,15 @@ from chalicelib.domain.search import Target
 
 #: What a target may be measured in.
 METRICS = ("SSIM", "VMAF")
+#: What becomes of HDR films: they stay HDR, become SDR, or are left alone.
+HDR = ("carry", "tone_map", "keep")
+#: What a film may lose that a preset can name; the data file explains them.
+KINDS = (
+    *("subtitles", "chapters", "timecode", "data", "tags", "hdr", "depth", "chroma", "fields"),
+    *("size", "sound"),
+)
+#: What becomes of interlaced films.
+INTERLACED = ("deinterlace", "keep")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,9 @@ class Preset:
     max_bitrate_fixed: bool = False
     max_short_side_px: int | None = None
     then: Target | None = None
+    hdr: str = "keep"
+    interlaced: str = "deinterlace"
+    keep_if_lost: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -47,14 +59,24 @@ def presets(data: Mapping[str, Any]) -> dict[str, Preset]:
 
     Raises:
         KeyError: a field is missing, or `then` names no preset.
-        ValueError: `metric` is none of `METRICS`, or has no floor.
+        ValueError: a field has a value that it cannot have.
     """
     plain = {name: {**fields, "name": name, "then": None} for name, fields in data.items()}
     made = {name: from_plain(Preset, fields) for name, fields in plain.items()}
     for preset in made.values():
-        if preset.metric not in METRICS:
-            raise ValueError(f"preset {preset.name}: metric is one of {', '.join(METRICS)}")
-        if preset.metric == "VMAF" and preset.vmaf_floor is None:
-            raise ValueError(f"preset {preset.name}: a VMAF target needs vmaf_floor")
+        for problem in _problems(preset):
+            raise ValueError(f"preset {preset.name}: {problem}")
     after = {name: made[fields["then"]].target for name, fields in data.items() if "then" in fields}
     return {name: replace(preset, then=after.get(name)) for name, preset in made.items()}
+
+
+def _problems(preset: Preset) -> Iterator[str]:
+    for field, known in (("metric", METRICS), ("hdr", HDR), ("interlaced", INTERLACED)):
+        if getattr(preset, field) not in known:
+            yield f"{field} is one of {', '.join(known)}"
+    if preset.metric == "VMAF" and preset.vmaf_floor is None:
+        yield "a VMAF target needs vmaf_floor"
+    if preset.hdr == "carry" and preset.codec != "H_265":
+        yield "only H_265 carries HDR"
+    if unknown := [kind for kind in preset.keep_if_lost if kind not in KINDS]:
+        yield f"keep_if_lost knows {', '.join(KINDS)}, not {', '.join(unknown)}"

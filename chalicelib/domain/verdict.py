@@ -71,7 +71,7 @@ def judge(
     Args:
         encoder_ssim_mean: the encoder's own report, of its result against what it decoded.
     """
-    damage = damage_problems(measurement)
+    damage = damage_problems(measurement, plan)
     if damage:
         return _keep(f"The compressed file failed a check: {damage[0]}.", damage)
     if result_size_bytes >= source_size_bytes:
@@ -156,13 +156,14 @@ def better(one: Measurement, other: Measurement | None) -> bool:
     return one.score.ssim_mean >= other.score.ssim_mean
 
 
-def damage_problems(measurement: Measurement) -> tuple[str, ...]:
+def damage_problems(measurement: Measurement, plan: Plan) -> tuple[str, ...]:
     """What is broken in the result, in sentences, the first of them for people."""
     problems: list[str] = []
     if errors := measurement.decode_errors:
         problems.append(f"{errors} error{'s' if errors > 1 else ''} came up while decoding it")
         problems += [f"the decoder's own words: {said}" for said in measurement.first_errors[:1]]
-    problems += track_problems(measurement.source_tracks, measurement.result_tracks)
+    tracks = (measurement.source_tracks, measurement.result_tracks)
+    problems += track_problems(*tracks, tone_mapped=plan.handling.tone_map)
     problems += duration_problems(measurement.source_tracks, measurement.result_tracks)
     if measurement.score is None:
         problems.append("it could not be compared with the original")

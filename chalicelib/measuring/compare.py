@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from chalicelib.domain.ffmpeg_output import Complaints, parse_ssim
 from chalicelib.domain.measurement import ROUNDING_S, StreamTimes, Window
 from chalicelib.measuring.look import Look
+from chalicelib.measuring.treatment import treatment
 from chalicelib.measuring.workbench import Film, Workbench
 
 #: Source before a window, so that a frame shown since earlier is there to compare with.
@@ -132,7 +133,7 @@ def _graph(result: Look, source: Look, window: Window) -> str:
     assert video is not None
     same = f",format={result.pixel_format}" if result.pixel_format else ""
     # A result with frames of unequal length keeps the source's own time stamps.
-    rate = f",fps={video.frame_rate}" if video.frame_rate else ""
+    rate = treatment(result, source) + (f",fps={video.frame_rate}" if video.frame_rate else "")
     until = f",trim=end={_end_s(video, window):.6f}"
     size = f",scale={result.width}:{result.height}:flags=bicubic"
     return (

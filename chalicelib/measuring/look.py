@@ -201,6 +201,8 @@ def _track(
         sample_rate_hz=track.sample_rate_hz,
         shape=_shape(track),
         transparent=track.transparent,
+        colour=track.colour if track.kind == "video" else None,
+        interlaced=track.interlaced,
         crowded_frames=stream.crowded(rate) if counts and rate else None,
         quick_frame_s=round(stream.quick_frame_s, 6) if counts else None,
     )

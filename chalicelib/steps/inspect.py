@@ -21,7 +21,13 @@ def inspect(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     url = f"s3://{services.settings.temp_bucket}/{job.source_key}"
     facts = facts_from_probe(services.encoder.probe(url), job.size_bytes)
     told = _survey(services, job)
-    facts = replace(facts, writer=told.writer, activity=told.activity)
+    facts = replace(
+        facts,
+        writer=told.writer,
+        activity=told.activity,
+        beside=told.beside,
+        odd_turn=told.odd_turn,
+    )
     ledger.write(services, job, facts=facts)
     return {}
 

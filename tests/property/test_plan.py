@@ -158,8 +158,8 @@ def test_only_a_readable_video_is_encoded_or_kept(facts: MediaFacts, preset: Pre
 def test_one_thing_the_encoder_would_spoil_is_enough_to_keep(encode: Encode, what: str) -> None:
     facts, video = encode.facts, encode.video
     spoilt = {
-        "hdr": replace(facts, video=replace(video, hdr="HDR10")),
-        "interlaced": replace(facts, video=replace(video, interlaced=True)),
+        "hdr": replace(facts, video=replace(video, hdr="Dolby Vision")),
+        "interlaced": replace(facts, video=replace(video, interlaced=True, rotation_deg=180)),
         "second video": replace(facts, video_tracks=2),
         "channels": replace(facts, audio=(*facts.audio, a_sound(codec="PCM", channels=4))),
         "turn": replace(facts, video=replace(video, rotation_deg=90), container="matroska"),

@@ -72,7 +72,7 @@ def test_what_is_accepted_is_smaller_by_the_minimum(case: dict[str, Any]) -> Non
 def test_what_is_accepted_is_whole_and_looks_as_good_as_asked(case: dict[str, Any]) -> None:
     verdict, plan, measurement = judged(case)
     if verdict.decision is Decision.ACCEPT:
-        assert not damage_problems(measurement)
+        assert not damage_problems(measurement, plan)
         assert measurement.score is not None
         assert plan.ssim_floor is None or measurement.score.ssim_mean >= plan.ssim_floor
         worst = measurement.score.ssim_worst_1_percent
@@ -84,7 +84,7 @@ def test_what_is_accepted_is_whole_and_looks_as_good_as_asked(case: dict[str, An
 def test_another_attempt_is_only_for_a_low_score_with_room_left(case: dict[str, Any]) -> None:
     verdict, plan, measurement = judged(case)
     if verdict.decision is Decision.RETRY_HIGHER:
-        assert not damage_problems(measurement)
+        assert not damage_problems(measurement, plan)
         assert verdict.problems and all("SSIM" in problem for problem in verdict.problems)
         assert case["attempt"] < case["max_attempts"]
         assert plan.qvbr_level is not None and plan.qvbr_level < 10

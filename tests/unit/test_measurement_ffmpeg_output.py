@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from chalicelib.domain.colour import Colour
 from chalicelib.domain.ffmpeg_output import (
     Complaints,
     PacketTimes,
@@ -93,8 +94,36 @@ def test_turned_phone_film_is_described_as_shown():
             width=1080,
             height=1920,
             pixel_format="yuvj420p",
+            colour=Colour(range="pc", matrix="smpte170m", primaries="bt470bg", transfer="bt709"),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("brackets", "colour", "interlaced"),
+    [
+        ("(tv, bt709, progressive)", ("tv", "bt709", "bt709", "bt709"), False),
+        (
+            "(tv, bt2020nc/bt2020/arib-std-b67)",
+            ("tv", "bt2020nc", "bt2020", "arib-std-b67"),
+            False,
+        ),
+        ("(pc, gbr/unknown/unknown)", ("pc", "gbr", "unknown", "unknown"), False),
+        ("(tv, top first)", ("tv", "", "", ""), True),
+        ("(tv, bt709, top coded first (swapped))", ("tv", "bt709", "bt709", "bt709"), True),
+        ("(bottom coded first (swapped))", ("", "", "", ""), True),
+        ("(progressive)", ("", "", "", ""), False),
+        ("", ("", "", "", ""), False),
+    ],
+)
+def test_colours_and_half_pictures_are_read(brackets, colour, interlaced):
+    line = (
+        f"  Stream #0:0: Video: hevc (Main 10) (hvc1 / 0x31), yuv420p10le{brackets}, 64x64, 25 fps"
+    )
+    [track] = parse_probe([line]).tracks
+    found = track.colour
+    assert (found.range, found.matrix, found.primaries, found.transfer) == colour
+    assert track.interlaced is interlaced
 
 
 def test_title_that_looks_like_a_track_and_a_cover_picture_are_no_tracks():

@@ -9,7 +9,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from chalicelib.domain.errors import Rejected
-from chalicelib.domain.media import VideoTrack, facts_from_probe
+from chalicelib.domain.media import UNUSUAL_HDR, Light, VideoTrack, facts_from_probe
 from tests.examples import a_video, some_facts
 
 
@@ -153,6 +153,29 @@ def test_two_video_tracks_are_counted_and_the_first_described() -> None:
             "HLG",
         ),
         ({"CodecMetadata": {"DolbyVision": {"Profile": 5}}}, "Dolby Vision"),
+        # Dynamic metadata tells more than what the picture is built upon.
+        (
+            {
+                "TransferCharacteristics": "ARIB_B67",
+                "CodecMetadata": {"DolbyVision": {"Profile": 8}},
+            },
+            "Dolby Vision",
+        ),
+        (
+            {
+                "TransferCharacteristics": "SMPTE_2084",
+                "CodecMetadata": {"Hdr10PlusPresence": "PRESENT"},
+            },
+            "HDR10+",
+        ),
+        (
+            {"TransferCharacteristics": "SMPTE_2084", "ColorPrimaries": "ITU_2020"},
+            "HDR10",
+        ),
+        (
+            {"TransferCharacteristics": "SMPTE_2084", "ColorPrimaries": "SMPTE_EG_432_1"},
+            UNUSUAL_HDR,
+        ),
         ({}, None),
     ],
 )
@@ -194,3 +217,46 @@ def test_a_broken_frame_rate_is_unknown(rate: dict[str, int] | None) -> None:
 @pytest.mark.parametrize("duration", [None, 0, 0.0, -1.0, float("nan")])
 def test_a_length_that_is_none_is_unknown(duration: float | None) -> None:
     assert facts_from_probe(a_probe_result(Duration=duration), 1).duration_s is None
+
+
+def test_static_metadata_is_read_from_container_and_picture() -> None:
+    volume = {
+        f"{corner}{axis}": number
+        for number, (corner, axis) in enumerate(
+            (corner, axis)
+            for corner in ("RedPrimary", "GreenPrimary", "BluePrimary", "WhitePoint")
+            for axis in "XY"
+        )
+    }
+    volume |= {"MaxLuminance": 10_000_000, "MinLuminance": 1}
+    level = {"MaxContentLightLevel": 1000, "MaxFrameAverageLightLevel": 400}
+    whole = the_video(
+        {"HdrMetadata": {"MasteringDisplayColorVolume": volume, "ContentLightLevel": level}}
+    ).light
+    assert whole == Light(
+        primaries=(0, 1, 2, 3, 4, 5, 6, 7),
+        max_luminance=10_000_000,
+        min_luminance=1,
+        max_content=1000,
+        max_frame_average=400,
+    )
+    assert whole.is_whole
+    half = the_video({"CodecMetadata": {"ContentLightLevel": level}}).light
+    assert half is not None and not half.is_whole
+    assert the_video({}).light is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "aspect"),
+    [
+        ({"SampleAspectRatio": {"Numerator": 64, "Denominator": 45}}, "64:45"),
+        ({"CodecMetadata": {"SampleAspectRatio": {"Numerator": 2, "Denominator": 1}}}, "2:1"),
+        ({"SampleAspectRatio": {"Numerator": 1, "Denominator": 1}}, None),
+        ({"SampleAspectRatio": {"Numerator": 0, "Denominator": 1}}, None),
+        ({}, None),
+    ],
+)
+def test_pixels_are_square_unless_it_is_said(
+    properties: dict[str, Any], aspect: str | None
+) -> None:
+    assert the_video(properties).pixel_aspect == aspect

@@ -83,7 +83,6 @@ def test_the_program_that_wrote_it_is_named() -> None:
     "data",
     [
         b"",
-        b"\x1aE\xdf\xa3" + bytes(40),
         film(table(*FOUR), kind=b"soun"),
         film(box(b"stbl")),
         film(table(numbers(0, 9, 900), numbers(1, 9, 1000))),  # sizes end too early

@@ -110,7 +110,7 @@ def test_the_fixed_preset_is_the_studios_recipe() -> None:
 def test_the_cheapest_tier_is_taken_that_meets_the_intent() -> None:
     tiers = {name: planned(some_facts(), preset=name).professional_tier for name in all_presets()}
     dear = {name for name, professional in tiers.items() if professional}
-    assert dear == {"fixed", "balanced-hevc", "balanced-av1"}
+    assert dear == {"fixed", "balanced-hevc", "balanced-av1", "master"}
 
 
 def test_a_turned_phone_video_is_planned_upright() -> None:
@@ -283,7 +283,6 @@ def test_a_size_limit_below_a_megabyte_is_readable() -> None:
     [
         (a_video(hdr="HDR10"), "HDR10 (high dynamic range)"),
         (a_video(hdr="HLG"), "HLG (high dynamic range)"),
-        (a_video(interlaced=True), "interlaced"),
         (a_video(width=1920, height=30), "1920x30"),
         (a_video(width=16, height=1080), "16x1080"),
         (a_video(width=8000, height=1000), "lose too much detail"),  # 4096x512 at most

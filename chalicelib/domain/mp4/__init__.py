@@ -1,5 +1,6 @@
 """Metadata of MP4 and MOV files: read it, and put it into another MP4 without the film's bytes."""
 
+from .beside import Beside
 from .boxes import MOOV_LIMIT_BYTES, Mp4Error, Read
 from .metadata import Entry, MovieMetadata, TrackMetadata
 from .parts import Copy, Upload, parts
@@ -10,6 +11,7 @@ from .samples import Pictures, Survey, pictures, survey
 __all__ = [
     "MARK",
     "MOOV_LIMIT_BYTES",
+    "Beside",
     "Copy",
     "Entry",
     "MovieMetadata",

@@ -49,7 +49,8 @@ class TrackMetadata:
     """What one track says about itself.
 
     Attributes:
-        kind: the handler's four-character code: "vide", "soun", "text", "meta", "tmcd" …
+        kind: the handler's four-character code: "vide", "soun", "text", "meta", "tmcd" …, or
+            `CHAPTER_TRACK`.
         created_1904_s: seconds since 1904-01-01 UTC as stored, None when unset.
         language: ISO 639-2/T code ("eng"), None when undetermined.
         language_tag: BCP 47 tag ("pt-BR") where the file has one.
@@ -112,7 +113,7 @@ class MovieMetadata:
             for number, track in enumerate(self.tracks_of(kind), start=1):
                 yield from _track_facts(track, f"{noun} {number}")
         for kind in sorted({track.kind for track in self.tracks} - _CARRIED_TRACKS.keys()):
-            noun = _OTHER_TRACKS.get(kind) or f"{printable(kind.encode('latin-1'))} track"
+            noun = OTHER_TRACKS.get(kind) or f"{printable(kind.encode('latin-1'))} track"
             yield noun, len(self.tracks_of(kind))
 
 
@@ -145,10 +146,13 @@ def _tamed(text: str) -> str:
 
 
 _CARRIED_TRACKS = {"vide": "video track", "soun": "audio track"}
-_OTHER_TRACKS = {
+#: Our own code for a text track that holds chapters.
+CHAPTER_TRACK = "text of chapters"
+OTHER_TRACKS = {
     "meta": "timed metadata track",
     "tmcd": "time code track",
-    "text": "text track (chapters or subtitles)",
+    "text": "text track",
+    CHAPTER_TRACK: "chapter track",
     "sbtl": "subtitle track",
     "subt": "subtitle track",
     "subp": "subtitle track",

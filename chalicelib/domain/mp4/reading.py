@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .boxes import Box, Mp4Error, Read, Source, load_moov, split, top_level
 from .matroska import EBML_MAGIC, read_matroska
-from .metadata import Entry, MovieMetadata, Store, TrackMetadata
+from .metadata import CHAPTER_TRACK, Entry, MovieMetadata, Store, TrackMetadata
+from .references import chapter_track_ids, track_id
 
 _MP4_STARTS = frozenset(
     {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"styp"}
@@ -92,7 +93,7 @@ def metadata_of(moov: Box) -> MovieMetadata:
     return MovieMetadata(
         created_1904_s=creation_time(moov.first(b"mvhd")),
         entries=tuple(entries_of(moov)),
-        tracks=tuple(_track(trak) for trak in moov.all(b"trak")),
+        tracks=_tracks(moov.all(b"trak")),
     )
 
 
@@ -116,11 +117,17 @@ def language_offset(mdhd: Box) -> int:
     return 32 if mdhd.payload[:1] == b"\x01" else 20
 
 
-def _track(trak: Box) -> TrackMetadata:
+def _tracks(traks: Sequence[Box]) -> tuple[TrackMetadata, ...]:
+    chapters = chapter_track_ids(traks)
+    return tuple(_track(trak, is_chapters=track_id(trak) in chapters) for trak in traks)
+
+
+def _track(trak: Box, *, is_chapters: bool) -> TrackMetadata:
     media = trak.first(b"mdia")
     header = trak.first(b"mdia", b"mdhd")
+    kind = handler_type(media).decode("latin-1")
     return TrackMetadata(
-        kind=handler_type(media).decode("latin-1"),
+        kind=CHAPTER_TRACK if is_chapters and kind == "text" else kind,
         created_1904_s=creation_time(header) or creation_time(trak.first(b"tkhd")),
         language=_language(header),
         language_tag=_language_tag(trak.first(b"mdia", b"elng")),

@@ -12,8 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .beside import Beside, beside, odd_turn
 from .boxes import Box, Mp4Error, Read, Source, load_moov, top_level
-from .reading import handler_type, itunes_text, starts_like_mp4
+from .reading import (
+    handler_type,
+    itunes_text,
+    metadata_of,
+    read_metadata,
+    starts_like_mp4,
+)
 
 #: Nearly 14 hours at 60 frames a second. Looking at so many takes seconds and 60 MB; a file of a
 #: hundred bytes can claim any number.
@@ -44,30 +51,38 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What an MP4's index tells about a film before it is decoded. Empty for other files.
+    """What a file's index tells about a film before it is decoded. Empty for files other than MP4,
+    MOV, Matroska and WebM.
 
     Attributes:
         writer: the program that wrote the file, by its own word (`©too`).
         activity: bytes of picture in each of equally long stretches: how hard its encoder found
             them. A picture that others build on is counted where they are.
+        beside: what there is beside picture and sound; of Matroska too.
+        odd_turn: how the picture is shown, where it is not by quarter turns.
     """
 
     writer: str | None = None
     activity: tuple[int, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    odd_turn: str | None = None
 
 
 def survey(read: Read, size_bytes: int) -> Survey:
     """Look into the index behind `read`.
 
     Raises:
-        Mp4Error: an MP4 or MOV that is damaged or too large to index.
+        Mp4Error: a file that is damaged or too large to index.
     """
     moov = _moov(read, size_bytes)
     if moov is None:
-        return Survey()
+        return Survey(beside=beside(read_metadata(read, size_bytes)))
     pictures = _pictures(moov)
     return Survey(
-        writer=itunes_text(moov, b"\xa9too"), activity=activity(pictures) if pictures else ()
+        writer=itunes_text(moov, b"\xa9too"),
+        activity=activity(pictures) if pictures else (),
+        beside=beside(metadata_of(moov)),
+        odd_turn=odd_turn(moov),
     )
 
 

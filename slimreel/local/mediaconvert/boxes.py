@@ -12,6 +12,10 @@ from typing import BinaryIO
 #: Top-level boxes an MP4 or MOV file may start with.
 _FIRST = frozenset({"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "uuid"})
 _PARENTS = frozenset({"trak", "mdia", "minf", "stbl"})
+#: What a picture's sample entry holds before its boxes.
+_VISUAL_FIELDS_BYTES = 78
+_DOLBY_VISION_ENTRIES = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
+_DOLBY_VISION_BOXES = frozenset({"dvcC", "dvvC", "dvwC"})
 _MOOV_LIMIT_BYTES = 256 * 1024 * 1024
 
 
@@ -20,12 +24,14 @@ class Layout:
     """`cut_short`: the last top-level box promises more bytes than the file has.
 
     `sample_entries`: four-character codes in all `stsd` boxes, for example {"avc1", "enca"}.
+    `dolby_vision`: a sample entry is configured for it.
     """
 
     is_mp4: bool
     has_moov: bool
     cut_short: bool
     sample_entries: frozenset[str]
+    dolby_vision: bool = False
 
 
 def scan(path: Path) -> Layout:
@@ -51,7 +57,8 @@ def scan(path: Path) -> Layout:
         is_mp4=bool(names),
         has_moov="moov" in names,
         cut_short=cut_short,
-        sample_entries=frozenset(_sample_entries(moov)),
+        sample_entries=frozenset(name for name, _ in _sample_entries(moov)),
+        dolby_vision=any(_is_dolby_vision(*entry) for entry in _sample_entries(moov)),
     )
 
 
@@ -68,12 +75,18 @@ def _header(file: BinaryIO, at: int, size: int) -> tuple[str, int, int]:
     return name.decode("latin-1"), header, length
 
 
-def _sample_entries(data: bytes) -> Iterator[str]:
+def _is_dolby_vision(name: str, body: bytes) -> bool:
+    """Source: "Dolby Vision Streams within the ISO Base Media File Format", sections 2 and 3."""
+    inside = {kind for kind, _ in _children(body[_VISUAL_FIELDS_BYTES:])}
+    return name in _DOLBY_VISION_ENTRIES or not inside.isdisjoint(_DOLBY_VISION_BOXES)
+
+
+def _sample_entries(data: bytes) -> Iterator[tuple[str, bytes]]:
     for name, body in _children(data):
         if name in _PARENTS:
             yield from _sample_entries(body)
         elif name == "stsd":
-            yield from (entry for entry, _ in _children(body[8:]))
+            yield from _children(body[8:])
 
 
 def _children(data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -97,6 +97,7 @@ def _video_track(video: Video) -> dict[str, Any]:
         "sampleAspectRatio": _ratio(video.sar),
         "displayAspectRatio": _display_aspect_ratio(video),
     }
+    content_light = _content_light(video)
     interlaced = video.field_order != "progressive"
     codec_metadata = shared | {
         "profile": video.profile or None,
@@ -105,6 +106,9 @@ def _video_track(video: Video) -> dict[str, Any]:
         "scanType": "interlaced" if interlaced else "progressive",
         "fieldOrder": video.field_order if interlaced else None,
         "codedFrameRate": _ratio(video.rate),
+        "contentLightLevel": content_light,
+        "dolbyVision": {"rpu": "PRESENT"} if video.dolby_vision else None,
+        "hdr10PlusPresence": "PRESENT" if video.hdr10_plus else None,
     }
     return {
         "index": video.index + 1,
@@ -116,10 +120,34 @@ def _video_track(video: Video) -> dict[str, Any]:
             | {
                 "frameRate": _ratio(video.rate),
                 "bitRate": video.bitrate_bps,
+                "hdrMetadata": _hdr_metadata(video, content_light),
                 "codecMetadata": _without_none(codec_metadata),
             }
         ),
     }
+
+
+def _content_light(video: Video) -> dict[str, int] | None:
+    if video.content_light is None:
+        return None
+    highest, average = video.content_light
+    return {"maxContentLightLevel": highest, "maxFrameAverageLightLevel": average}
+
+
+_CORNERS = ("redPrimary", "greenPrimary", "bluePrimary", "whitePoint")
+
+
+def _hdr_metadata(video: Video, content_light: dict[str, int] | None) -> dict[str, Any] | None:
+    """The service reads it from the container, here it may come from the picture as well."""
+    if video.mastering is None and content_light is None:
+        return None
+    volume = None
+    if video.mastering is not None:
+        names = [f"{corner}{axis}" for corner in _CORNERS for axis in "XY"]
+        volume = dict(zip((*names, "maxLuminance", "minLuminance"), video.mastering, strict=True))
+    return _without_none(
+        {"masteringDisplayColorVolume": volume, "contentLightLevel": content_light}
+    )
 
 
 def _display_aspect_ratio(video: Video) -> dict[str, int] | None:

@@ -47,9 +47,12 @@ def read(path: Path, *, count_frames: bool = True) -> source.Source:
     plain = _ask("counted" if count_frames else "described", path)
     video = plain["video"]
     if video is not None:
-        video = source.Video(
-            **video | {"sar": Fraction(video["sar"]), "rate": Fraction(video["rate"])}
-        )
+        numbers = {name: Fraction(video[name]) for name in ("sar", "rate")}
+        listed = {
+            name: None if video[name] is None else tuple(video[name])
+            for name in ("mastering", "content_light")
+        }
+        video = source.Video(**video | numbers | listed)
     return source.Source(
         **plain
         | {

@@ -16,7 +16,7 @@ import av
 import av.error
 from av.video.frame import VideoFrame
 
-from slimreel.local.mediaconvert import boxes, framerate
+from slimreel.local.mediaconvert import boxes, framerate, hdr
 from slimreel.local.mediaconvert.errors import Flaw, Unreadable
 
 #: ffmpeg's names of the demuxers whose formats MediaConvert reads.
@@ -39,6 +39,10 @@ class Video:
         field_order: "progressive", "tff" or "bff".
         primaries, transfer, matrix: ISO/IEC 23091-2 code points, 2 = unspecified.
         full_range: None when the file does not say.
+        mastering: SMPTE ST 2086: x and y of red, green, blue and white in 0.00002, then the highest
+            and the lowest luminance in 0.0001 cd/m²; None where there is none.
+        content_light: MaxCLL and MaxFALL in cd/m²; None likewise.
+        dolby_vision, hdr10_plus: it has such dynamic metadata.
     """
 
     index: int
@@ -60,6 +64,10 @@ class Video:
     transfer: int
     matrix: int
     full_range: bool | None
+    mastering: tuple[int, ...] | None = None
+    content_light: tuple[int, ...] | None = None
+    dolby_vision: bool = False
+    hdr10_plus: bool = False
     duration_s: float
     bitrate_bps: int | None
     frames_found: int | None
@@ -264,6 +272,10 @@ def _video(
         transfer=int(codec.color_trc),
         matrix=int(codec.colorspace),
         full_range={1: False, 2: True}.get(int(codec.color_range)),
+        mastering=hdr.mastering(frame),
+        content_light=hdr.content_light(frame),
+        dolby_vision=bool(layout.dolby_vision) or hdr.is_dolby_vision(frame),
+        hdr10_plus=hdr.is_hdr10_plus(frame),
         duration_s=_duration_s(stream, total_s) or span_s,
         bitrate_bps=codec.bit_rate or None,
         frames_found=found,

@@ -158,8 +158,10 @@ _INPUT: dict[str, Any] = {
     },
     "videoSelector": {
         "rotate": DONE,
-        "colorSpace": ("FOLLOW",),
+        # What the picture says itself goes first; only where it says nothing has this an effect.
+        "colorSpace": ("FOLLOW", "HDR10"),
         "colorSpaceUsage": NO_EFFECT,
+        "hdr10Metadata": {"*": DONE},
         "alphaBehavior": ("DISCARD",),
         "sampleRange": ("FOLLOW",),
         "padVideo": ("DISABLED",),
@@ -245,6 +247,10 @@ def not_done(body: dict[str, Any]) -> list[str]:
     for number, item in enumerate(inputs):
         if not str(item.get("fileInput", "")).startswith("s3://"):
             found.append(f"/settings/inputs/{number}/fileInput: HTTP inputs")
+        selector = item.get("videoSelector") or {}
+        forces = selector.get("colorSpaceUsage") != "FALLBACK"
+        if selector.get("colorSpace", "FOLLOW") != "FOLLOW" and forces:
+            found.append(f"/settings/inputs/{number}/videoSelector/colorSpaceUsage: FORCE")
         if len(item.get("inputClippings") or []) > 1 and _passes_sound(body["settings"]):
             found.append(f"/settings/inputs/{number}/inputClippings: clips of sound passed through")
     return found

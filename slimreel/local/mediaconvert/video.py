@@ -27,6 +27,9 @@ _DEFAULT_TUNING = {"H_264": "SINGLE_PASS_HQ", "H_265": "SINGLE_PASS", "AV1": "SI
 #: AUTO GOP sizes are the service's secret; this is a keyframe at least every 5 s, and at cuts.
 _AUTO_GOP_S = 5
 
+_ZSCALE_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
+_HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS")
+
 _DEGREES = {"DEGREE_0": 0, "DEGREES_90": 90, "DEGREES_180": 180, "DEGREES_270": 270}
 _TURNS = {
     0: (),
@@ -123,7 +126,7 @@ def plan(
             # Rotation was applied or refused; the output never carries it.
             "sidedata=mode=delete:type=DISPLAYMATRIX",
         ),
-        encoder=_encoder(codec, settings, rate, profile, crf),
+        encoder=_encoder(codec, settings, rate, profile, crf, _light(input_settings, source)),
         two_pass=_two_pass(codec, settings),
         qvbr_level=level,
         crf=crf,
@@ -188,12 +191,16 @@ def _colour(description: dict[str, Any], source: Video) -> tuple[str, ...]:
     chain: tuple[str, ...] = ()
     if corrector.get("colorSpaceConversion") == "FORCE_709" and source.transfer in (16, 18):
         # Both tone mappers of the service become one here: Hable keeps detail in highlights.
+        # What the tags leave unsaid is said here, or there would be no way to linear light.
+        said = f"tin={_ZSCALE_TRANSFERS[source.transfer]}:pin=2020:min=2020_ncl"
         chain = (
-            "zscale=t=linear:npl=203",
+            f"zscale={said}:t=linear:npl=203",
             "format=gbrpf32le",
-            "zscale=p=bt709",
+            "zscale=p=709",
             "tonemap=hable:desat=0",
-            "zscale=t=bt709:m=bt709:r=tv",
+            "zscale=t=709:m=709:p=709:r=limited",
+            # These speak of a display that the result is no longer meant for.
+            *(f"sidedata=mode=delete:type={kind}" for kind in _HDR_SIDE_DATA),
         )
     if description.get("colorMetadata") == "IGNORE":
         tags = "color_primaries=unknown:color_trc=unknown:colorspace=unknown"
@@ -234,7 +241,12 @@ def _two_pass(codec: str, settings: dict[str, Any]) -> bool:
 
 
 def _encoder(
-    codec: str, settings: dict[str, Any], rate: Fraction, profile: str | None, crf: float | None
+    codec: str,
+    settings: dict[str, Any],
+    rate: Fraction,
+    profile: str | None,
+    crf: float | None,
+    light: list[str],
 ) -> tuple[str, ...]:
     name = {"H_264": "libx264", "H_265": "libx265", "AV1": "libsvtav1"}[codec]
     options = ["-c:v", name, "-preset", PRESETS[codec][_tuning(codec, settings)]]
@@ -242,7 +254,10 @@ def _encoder(
         options += ["-profile:v", profile]
     options += _bits(settings, crf)
     options += _gop(codec, settings, rate)
-    options += {"H_264": _h264, "H_265": _h265, "AV1": _av1}[codec](settings)
+    if codec == "H_265":
+        options += _h265(settings, light)
+    else:
+        options += _h264(settings) if codec == "H_264" else _av1(settings)
     return tuple(options)
 
 
@@ -300,8 +315,8 @@ def _h264(settings: dict[str, Any]) -> list[str]:
     return [*options, "-tag:v", settings.get("writeMp4PackagingType", "AVC1").lower()]
 
 
-def _h265(settings: dict[str, Any]) -> list[str]:
-    params = ["log-level=error"]
+def _h265(settings: dict[str, Any], light: list[str]) -> list[str]:
+    params = ["log-level=error", *light]
     level = settings.get("codecLevel", "AUTO")
     if level != "AUTO":
         params.append(f"level-idc={level.removeprefix('LEVEL_').replace('_', '.')}")
@@ -316,3 +331,21 @@ def _h265(settings: dict[str, Any]) -> list[str]:
 def _av1(settings: dict[str, Any]) -> list[str]:
     grain = 8 if settings.get("filmGrainSynthesis") == "ENABLED" else 0
     return ["-svtav1-params", f"film-grain={grain}"] if grain else []
+
+
+def _light(input_settings: dict[str, Any], source: Video) -> list[str]:
+    """x265's parameters for HDR10 metadata of the job, where the picture has none (FALLBACK)."""
+    told = input_settings.get("videoSelector", {}).get("hdr10Metadata")
+    if not told or source.mastering is not None or source.transfer != 16:
+        return []
+    point = {
+        f"{corner}{axis}": told[f"{name}{axis}"]
+        for corner, name in (
+            ("R", "redPrimary"), ("G", "greenPrimary"), ("B", "bluePrimary"), ("WP", "whitePoint"),
+        )
+        for axis in "XY"
+    }  # fmt: skip
+    corners = "".join(f"{c}({point[f'{c}X']},{point[f'{c}Y']})" for c in ("G", "B", "R", "WP"))
+    display = f"{corners}L({told['maxLuminance']},{told['minLuminance']})"
+    content = f"{told['maxContentLightLevel']},{told['maxFrameAverageLightLevel']}"
+    return [f"master-display={display}", f"max-cll={content}"]

@@ -1,0 +1,77 @@
+"""What a film has beside picture and sound: subtitles, chapters, time code, data of cameras.
+
+Also how the picture is placed, where no quarter turn says it.
+
+Source: ISO/IEC 14496-12 section 8.3.2 (tkhd).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from .boxes import Box
+from .metadata import CHAPTER_TRACK, OTHER_TRACKS, MovieMetadata
+from .reading import handler_type
+
+#: Handlers and the kind of thing they stand for; all others are data.
+_KINDS = {
+    "sbtl": "subtitles",
+    "subt": "subtitles",
+    "subp": "subtitles",
+    "text": "subtitles",
+    "clcp": "subtitles",
+    "tmcd": "timecode",
+    "chap": "chapters",
+    CHAPTER_TRACK: "chapters",
+}
+#: Tracks that are carried, and those that only serve them.
+_NOT_BESIDE = ("vide", "soun", "hint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """One track that is neither picture nor sound, or the chapters of a Matroska file.
+
+    Attributes:
+        kind: "subtitles", "chapters", "timecode" or "data".
+        noun: for people.
+        language: ISO 639-2/T.
+    """
+
+    kind: str
+    noun: str
+    language: str | None = None
+
+
+def beside(metadata: MovieMetadata) -> tuple[Beside, ...]:
+    """In the file's order."""
+    return tuple(
+        Beside(
+            kind=_KINDS.get(track.kind, "data"),
+            noun=OTHER_TRACKS.get(track.kind, "data track"),
+            language=track.language,
+        )
+        for track in metadata.tracks
+        if track.kind not in _NOT_BESIDE
+    )
+
+
+def odd_turn(moov: Box) -> str | None:
+    """How the first picture track is placed, where it is not by quarter turns: "mirrored", or
+    "turned by an odd angle"; None where it is, or does not say."""
+    for trak in moov.all(b"trak"):
+        if handler_type(trak.first(b"mdia")) == b"vide":
+            return _odd_turn(trak.first(b"tkhd"))
+    return None
+
+
+def _odd_turn(header: Box | None) -> str | None:
+    at = 52 if header is not None and header.payload[:1] == b"\x01" else 40
+    if header is None or len(header.payload) < at + 20:
+        return None
+    a, b, _, c, d = struct.unpack_from(">5i", header.payload, at)
+    if a * d - b * c < 0:
+        return "mirrored"
+    straight = (b == c == 0) or (a == d == 0)
+    return None if straight else "turned by an odd angle"
