@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.seconds import Point
 from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
+from chalicelib.domain.seconds import Point
 
 #: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
 ROUNDING_S = 0.001
