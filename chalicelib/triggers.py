@@ -103,7 +103,8 @@ def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
             failed.append({"itemIdentifier": message_id})
     if None in named.values() or not named:
         heard(services())
-        sync(services())
+        rung = [_named_in(r["body"], "channel_id") for r in event["Records"]]
+        sync(services(), heard_channel=next(filter(None, rung), None))
     return {"batchItemFailures": failed}
 
 

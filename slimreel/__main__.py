@@ -13,8 +13,10 @@ from rich.console import Console
 
 from slimreel import cli, plan_command, redrive_command
 from slimreel.deploying import command as deploying
+from slimreel.doctor import command as doctor
 from slimreel.packaging import command as packaging
 from slimreel.paths import EMPTY_DIR, PROJECT_DIR, UP_DIR
+from slimreel.setup import command as setting_up
 
 if TYPE_CHECKING:
     from slimreel.airtable import SetupReport
@@ -56,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     cli.add(commands)
     plan_command.add(commands)
     packaging.add_parser(commands)
+    setting_up.add(commands)
     deploying.add(commands)
+    doctor.add(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")
     actions = airtable.add_subparsers(title="actions", required=True, metavar="ACTION")

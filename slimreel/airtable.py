@@ -111,6 +111,43 @@ def setup(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is there already, found without changing anything.
+
+    Attributes:
+        table_id: None where the base has no such table.
+        by_hand: one sentence for each thing that only a person can put right.
+    """
+
+    table_id: str | None
+    table_name: str
+    missing_fields: tuple[str, ...]
+    by_hand: tuple[str, ...]
+
+
+def look(
+    *,
+    token: str,
+    base_id: str,
+    table: str = TABLE_NAME,
+    api_url: str = "https://api.airtable.com",
+    sleep: Callable[[float], None] = time.sleep,
+) -> Seen:
+    """What `setup` would find; arguments and errors are the same."""
+    base = _Base(token=token, base_id=base_id, api_url=api_url, sleep=sleep)
+    schema = base.find(table)
+    if schema is None:
+        return Seen(table_id=None, table_name=table, missing_fields=(), by_hand=())
+    there = {field.name.casefold() for field in schema.fields}
+    return Seen(
+        table_id=schema.id,
+        table_name=schema.name,
+        missing_fields=tuple(f.name for f in FIELDS if f.name.casefold() not in there),
+        by_hand=(*_differences(schema), *base.missing_rights(schema.id)),
+    )
+
+
 def _differences(schema: TableSchema) -> Iterator[str]:
     """What is not as Slimreel wants it in the fields that are there."""
     by_name = {field.name: field for field in schema.fields}

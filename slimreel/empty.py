@@ -67,6 +67,7 @@ def accounts(options: Options, project_dir: Path) -> Iterator[Accounts]:
             encoder=options.encoder,
             encoder_concurrency=options.encoder_jobs,
             schedule_speed=options.schedule_speed,
+            mail_asks=True,
         )
         with cloud:
             remember_port(options.data_dir, cloud.endpoint_url)

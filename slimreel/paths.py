@@ -10,3 +10,5 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 UP_DIR = PROJECT_DIR / ".slimreel" / "up"
 #: Where `slimreel up --empty` keeps an account with nothing of Slimreel in it.
 EMPTY_DIR = PROJECT_DIR / ".slimreel" / "empty"
+#: The settings of each stage, as a person wrote them.
+STAGES_DIR = PROJECT_DIR / "stages"

@@ -31,7 +31,9 @@ def receive(headers: Mapping[str, str]) -> Response:
     if problem:
         log.warning("notification refused: %s", problem)
         return Response({"message": problem}, status_code=403)
-    if given.get("x-goog-resource-state") in ("change", "changed"):
+    # The first message of a channel, sync, tells of no change, but goes the whole way all the same:
+    # so it can be seen that Drive reaches us.
+    if given.get("x-goog-resource-state") in ("sync", "change", "changed"):
         number = given.get("x-goog-message-number", "")[:20]
         services().queues.drive_may_have_changed({"channel_id": channel_id, "message": number})
     return Response({"message": "thank you"}, status_code=200)

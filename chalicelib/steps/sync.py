@@ -41,12 +41,18 @@ LEASE_S = 240
 READ_S = 45.0
 
 
-def sync(services: Services) -> int:
+def sync(services: Services, *, heard_channel: str | None = None) -> int:
     """Process everything in the change log; returns how many changes there were.
 
     Returns at once, with 0, when another sync is at it.
+
+    Args:
+        heard_channel: the push channel whose notification this is about; written down with the
+            time, for whoever wants to know that Drive reaches us.
     """
-    state = services.records.save_state(*STATE, {}, add={"hints": 1})
+    heard = {"heard_channel": heard_channel, "heard_at": iso(services.now())}
+    news = heard if heard_channel else {}
+    state = services.records.save_state(*STATE, news, add={"hints": 1})
     assert state is not None
     if _is_held(services, state):
         return 0  # its holder sees our hint before it lets go

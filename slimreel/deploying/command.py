@@ -97,7 +97,7 @@ def account_of(options: argparse.Namespace) -> Account:
     from slimreel.deploying.account import connect
     from slimreel.deploying.stage_file import read
 
-    file = read(PROJECT_DIR, options.stage)
+    file = read(options.stage)
     endpoint_url = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
     return connect(
         options.stage, region=options.region or file.region, endpoint_url=endpoint_url or None
@@ -112,7 +112,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
 
     try:
         account = account_of(options)
-        file = read(PROJECT_DIR, options.stage)
+        file = read(options.stage)
         package = options.package or packaged(PROJECT_DIR, options.stage, console)
         wanted = Wanted(
             stage=options.stage,
@@ -124,7 +124,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
         outputs = deploy(
             account,
             wanted,
-            ask=lambda question: _asked(question, options.yes, console),
+            ask=lambda question: asked(question, options.yes, console),
             console=console,
         )
         _at_the_end(account, options.stage, outputs, console)
@@ -157,7 +157,7 @@ def _destroy(options: argparse.Namespace, console: Console) -> int:
                 delete_videos=options.delete_videos,
                 delete_jobs=options.delete_jobs,
             ),
-            ask=lambda question: _asked(question, options.yes, console),
+            ask=lambda question: asked(question, options.yes, console),
             typed=typed,
             console=console,
         )
@@ -171,7 +171,8 @@ def _destroy(options: argparse.Namespace, console: Console) -> int:
         return INTERRUPTED if said.goes_on else NOT_BEGUN
 
 
-def _asked(question: str, yes: bool, console: Console) -> bool:
+def asked(question: str, yes: bool, console: Console) -> bool:
+    """A person's yes; nobody's is a no, and `yes` was said beforehand."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -182,7 +183,7 @@ def _asked(question: str, yes: bool, console: Console) -> bool:
 
 def _at_the_end(account: Account, stage: str, outputs: dict[str, str], console: Console) -> None:
     rows = {
-        "Web page": outputs.get("WebUrl", ""),
+        "Web page": outputs.get("PagesUrl", ""),
         "API": account.api_url(outputs),
         "Videos": f"s3://{outputs.get('CompressedBucketName', '')}",
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from time import sleep
 from typing import Any
 
 from slimreel.deploying.words import kind
@@ -97,7 +97,7 @@ def follow(client: Any, stack_id: str, *, since: str, listener: Listener) -> End
             return _end(status, seen)
         if new:
             pause_s = _FIRST_PAUSE_S
-        time.sleep(pause_s)
+        sleep(pause_s)
         pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimreel.deploying import CannotDeploy
-
-STAGES_DIR = "stages"
+from slimreel.paths import STAGES_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,12 @@ class StageFile:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(project_dir: Path, stage: str) -> StageFile:
+def read(stage: str) -> StageFile:
     """
     Raises:
         CannotDeploy: the file is not as described above.
     """
-    path = project_dir / STAGES_DIR / f"{stage}.toml"
+    path = STAGES_DIR / f"{stage}.toml"
     if not path.exists():
         return StageFile(path)
     try:

@@ -15,6 +15,7 @@ PRECIOUS = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::Cognito::UserPool")
 _MANY, _ALIKE = 12, 3
 
 _KINDS = {
+    "AWS::ApiGateway::Account": "API log setting",
     "AWS::ApiGateway::Deployment": "API deployment",
     "AWS::ApiGateway::RestApi": "API",
     "AWS::ApiGateway::Stage": "API stage",

@@ -14,10 +14,11 @@ import boto3
 from botocore.config import Config
 from werkzeug.wrappers import Request, Response
 
-from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, quotas
 from slimreel.local.awslambda import AwsLambda
 from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S
 from slimreel.local.cloudformation import CloudFormation
+from slimreel.local.confirmations import PATH as CONFIRM
 from slimreel.local.control import PREFIX as CONTROL
 from slimreel.local.control import Control
 from slimreel.local.dispatch import Dispatcher
@@ -84,6 +85,7 @@ class Cloud:
         environments: int = 8,
         schedule_speed: float = 1.0,
         async_retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+        mail_asks: bool = False,
     ) -> None:
         """
         Args:
@@ -96,6 +98,7 @@ class Cloud:
             environments: Lambda processes kept at the same time, idle ones included.
             schedule_speed: how many times as often scheduled rules fire.
             async_retry_delays_s: pauses before Lambda tries an event again.
+            mail_asks: a new subscriber confirms first, as in AWS.
         """
         self.data_dir = data_dir.resolve()
         self.faults = Faults(self.data_dir / "faults.jsonl")
@@ -108,6 +111,7 @@ class Cloud:
         self._environments = environments
         self._schedule_speed = schedule_speed
         self._async_retry_delays_s = async_retry_delays_s
+        self._mail_asks = mail_asks
         self._session = boto3.Session()  # one: each reads botocore's endpoint data anew (40 ms)
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
@@ -209,7 +213,9 @@ class Cloud:
         defer(self.journal.close)
         queues = Queues(self.moto, self.front)
         defer(queues.close)
-        self.mailbox = Mailbox(self.data_dir / "mail", endpoint_url=self.endpoint_url)
+        self.mailbox = Mailbox(
+            self.data_dir / "mail", endpoint_url=self.endpoint_url, asks=self._mail_asks
+        )
         defer(self.mailbox.close)
         self._start_lambda(queues)
         self._start_others()
@@ -295,6 +301,9 @@ class Cloud:
         front.route_service("s3", self.s3.handle)
         front.route_service("mediaconvert", self.mediaconvert.handle)
         front.route_service("lambda", self.awslambda.handle)
+        front.route_service("servicequotas", quotas.handle)
+        if self.mailbox.confirmations is not None:
+            front.route_path(CONFIRM, self.mailbox.confirmations.handle)
         front.route_service("cloudformation", self.cloudformation.handle)
         for prefix in ("/drive/v3", "/upload/drive/v3", "/token", "/file/d"):
             front.route_path(prefix, self.drive.handle)

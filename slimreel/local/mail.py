@@ -1,6 +1,7 @@
 """Email: what SNS would send to `email` subscriptions lies in a mailbox on disk, and on a page.
 
-Every subscription counts as confirmed. Beyond moto, the subject is held to SNS's rules.
+Every subscription counts as confirmed, unless confirmations are asked for. Beyond moto, the subject
+is held to SNS's rules.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from moto.sns.exceptions import InvalidParameterValue
 from moto.sns.models import SNSBackend, Subscription
 from werkzeug.wrappers import Request, Response
 
+from slimreel.local.confirmations import Confirmations
+
 SENDER = Address("AWS Notifications", "no-reply", "sns.amazonaws.com")
 DEFAULT_SUBJECT = "AWS Notification Message"
 _PROTOCOLS = ("email", "email-json")
@@ -46,7 +49,11 @@ class Mailbox:
     Open until `close()`: while it is, moto's email subscriptions deliver here.
     """
 
-    def __init__(self, folder: Path, *, endpoint_url: str) -> None:
+    def __init__(self, folder: Path, *, endpoint_url: str, asks: bool = False) -> None:
+        """
+        Args:
+            asks: a new subscriber gets nothing before they have followed a link.
+        """
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         for unfinished in self._folder.glob("*.part"):
@@ -58,8 +65,15 @@ class Mailbox:
         self._subscription_publish = Subscription.publish
         SNSBackend.publish = _checking_subject(self._publish)
         Subscription.publish = self._delivering(self._subscription_publish)
+        self.confirmations: Confirmations | None = None
+        if asks:
+            self.confirmations = Confirmations(
+                folder / "confirmed.json", endpoint_url=endpoint_url, send=self._write
+            )
 
     def close(self) -> None:
+        if self.confirmations is not None:
+            self.confirmations.close()
         SNSBackend.publish = self._publish
         Subscription.publish = self._subscription_publish
 
@@ -83,13 +97,16 @@ class Mailbox:
         self, *, recipient: str, subject: str | None, body: str, unsubscribe_url: str
     ) -> Path:
         """Write one mail as SNS words it; its path."""
+        return self._write(recipient, subject or DEFAULT_SUBJECT, body + _footer(unsubscribe_url))
+
+    def _write(self, recipient: str, subject: str, text: str) -> Path:
         mail = EmailMessage(policy=policy.SMTP)
         mail["From"] = SENDER
         mail["To"] = recipient
-        mail["Subject"] = subject or DEFAULT_SUBJECT
+        mail["Subject"] = subject
         mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = make_msgid(domain="sns.amazonaws.com")
-        mail.set_content(body + _footer(unsubscribe_url))
+        mail.set_content(text)
         with self._lock:
             self._sequence += 1
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
@@ -111,6 +128,8 @@ class Mailbox:
         ) -> None:
             matcher = subscription._filter_policy_matcher
             wanted = matcher is None or matcher.matches(message_attributes, message)
+            if self.confirmations is not None and self.confirmations.is_pending(subscription):
+                return
             if subscription.protocol in _PROTOCOLS and wanted:
                 body = _for_protocol(message, subscription.protocol, more.get("message_structure"))
                 self.deliver(

@@ -41,7 +41,7 @@ class Place:
 @pytest.fixture(scope="package")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("place")
-    with Cloud(folder / "cloud", ROOT) as cloud:
+    with Cloud(folder / "cloud", ROOT, mail_asks=True) as cloud:
         yield Place(furnished(cloud), packaged(folder / "package"))
 
 
@@ -56,9 +56,16 @@ def packaged(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="package")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the settings of stages are, of all tests here together."""
+    return tmp_path_factory.mktemp("stages")
+
+
 @pytest.fixture(autouse=True)
-def _credentials(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _surroundings(place: Place, stages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of somebody who works with the stand-in."""
+    monkeypatch.setattr("slimreel.deploying.stage_file.STAGES_DIR", stages)
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.cloud.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from chalicelib.adapters.records import Records
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
-from slimreel import airtable
 from slimreel.deploying import package
+from slimreel.deploying.account import connect
 from slimreel.deploying.parameters import outputs_of, values_of
+from slimreel.doctor.examine import CHECKS, examine
+from slimreel.doctor.site import Site
 from slimreel.local.faults import Fault
 from tests.clips import camera_clip
-from tests.deploying.conftest import Place, Slimreel
+from tests.deploying.conftest import ROOT, Place, Slimreel
 
 STAGE = "life"
 
@@ -38,53 +42,52 @@ def the_stack(place: Place) -> dict[str, Any]:
     return dict(stacks["Stacks"][0])
 
 
-def store_secrets(place: Place) -> None:
-    values = {
-        "google-credentials": place.accounts.google_key.read_text(),
-        "airtable-token": place.accounts.airtable_token.read_text(),
-        "link-key": "a-key-for-links",
-    }
-    for name, value in values.items():
-        place.client("ssm").put_parameter(
-            Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
-        )
+def confirm(place: Place) -> None:
+    """Follow the links in the mails of SNS that ask for it."""
+    for mail in place.cloud.mailbox.mails():
+        if "Subscription Confirmation" in mail.subject:
+            [link] = re.findall(r"http://\S+", mail.body)
+            requests.get(link, timeout=10)
 
 
+def findings(slimreel: Slimreel) -> dict[str, tuple[str, str]]:
+    """What the doctor says: verdict and sentence, with the next step, by check."""
+    _, said = slimreel("doctor", "--stage", STAGE, "--json")
+    told = json.loads(said)["findings"]
+    return {one["check"]: (one["verdict"], f"{one['said']} {one['next_step']}") for one in told}
+
+
+@pytest.mark.timeout(300)
 def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -> None:
     made = place.accounts
     deploy = ("deploy", "--stage", STAGE, "--package", str(place.package), "--yes")
 
-    # Into an empty account: everything new, and at the end the functions know their address.
-    store_secrets(place)
-    airtable.setup(
-        token=place.cloud.airtable_token,
-        api_url=place.cloud.endpoint_url,
-        base_id=made.base_id,
-        sleep=lambda _: None,
+    # An empty account: the doctor says what is missing, setup asks for it, and goes on where a
+    # missing answer stopped it.
+    first = findings(slimreel)
+    assert first["google-key"][0] == first["stack"][0] == "wrong"
+    assert first["drive-channel"][0] == "unknown"
+    answers = tmp_path / "answers.toml"
+    answers.write_text(f'google_key = "{made.google_key}"\ndrive_folder = "{made.folder_id}"\n')
+    setup = ("setup", "--stage", STAGE, "--package", str(place.package), "--yes", "--answers")
+    status, said = slimreel(*setup, str(answers))
+    assert status == 2 and "The answer airtable_base is missing" in said
+    answers.write_text(
+        f'airtable_token = "{made.airtable_token}"\n'
+        f'airtable_base = "https://airtable.com/{made.base_id}/"\n'
+        'notice_email = "team@example.com"\nalarm_email = "engineer@example.com"\n'
     )
-    status, said = slimreel(
-        *deploy,
-        "--parameter",
-        f"DriveInboxFolder={made.folder_id}",
-        "--parameter",
-        f"AirtableBaseId={made.base_id}",
-        "--parameter",
-        "NoticeEmail=team@example.com",
-    )
-    assert status == 0, said
-    assert "22 functions" in said and "2 buckets" in said
-    assert f"API       {place.cloud.endpoint_url}/api" in said
+    status, said = slimreel(*setup, str(answers))
+    assert status == 1, said  # nobody has confirmed yet
+    assert "Open; Drive rang last on" in said and "2 left to do" in said
+    confirm(place)
     assert values_of(the_stack(place))["PublicUrl"] == f"{place.cloud.endpoint_url}/api"
+    assert {verdict for verdict, _ in findings(slimreel).values()} <= {"ok", "note"}
 
     # A video runs through those resources, and through no others.
     outputs = outputs_of(the_stack(place))
-    renewed = place.client("lambda").invoke(
-        FunctionName=f"slimreel-{STAGE}-renew_channel",
-        Payload=json.dumps(_schedule()),
-    )
-    assert "FunctionError" not in renewed, renewed["Payload"].read()
     clip = camera_clip(tmp_path / "Scene 4.mov")
-    place.cloud.drive.add_file(made.folder_id, clip.name, clip)
+    file_id = place.cloud.drive.add_file(made.folder_id, clip.name, clip)
     records = Records(place.cloud.resource("dynamodb").Table(outputs["JobsTableName"]))
 
     def ended() -> Job | None:
@@ -98,9 +101,10 @@ def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -
         Bucket=outputs["CompressedBucketName"], Key=job.published_key
     )
     assert published["ContentLength"] == job.published_size_bytes
-    assert [mail.recipient for mail in place.cloud.mailbox.mails()] == ["team@example.com"]
+    assert place.cloud.mailbox.mails()[0].recipient == "team@example.com"
     rows = until(lambda: place.cloud.airtable.rows(made.base_id, TABLE_NAME), "the row")
     assert [row[KEY_FIELD] for row in rows] == [job.job_id]
+    _the_doctor_finds_what_is_wrong(place, outputs, file_id)
 
     # The same again changes nothing; a setting changes what needs it, and the rest is remembered.
     status, said = slimreel(*deploy)
@@ -145,18 +149,66 @@ def _stack_lives(place: Place) -> bool:
     return any(stack["StackName"] == f"slimreel-{STAGE}" for stack in stacks)
 
 
-def _schedule() -> dict[str, Any]:
-    return {
-        "version": "0",
-        "id": "00000000-0000-0000-0000-000000000000",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": "123456789012",
-        "time": "2026-01-01T00:00:00Z",
-        "region": "eu-west-1",
-        "resources": [],
-        "detail": {},
-    }
+def _the_doctor_finds_what_is_wrong(place: Place, outputs: dict[str, str], file_id: str) -> None:
+    """Each thing broken by itself, on the stage as it runs."""
+    ssm, made = place.client("ssm"), place.accounts
+
+    def secret(name: str, value: str) -> None:
+        ssm.put_parameter(
+            Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
+        )
+
+    account = connect(STAGE)
+
+    def found(check: str, **wanted: str) -> tuple[str, str]:
+        """As the doctor would find it, with these settings as if they were deployed."""
+        site = Site(account, STAGE, ROOT, wanted)
+        names = [one.name for one in CHECKS if check.startswith(one.name)]
+        name = max(names, key=len)
+        [told] = [one for one in examine(site, [name]) if one.check == check]
+        site.forget()
+        return told.verdict.value, f"{told.said} {told.next_step}"
+
+    key = made.google_key.read_text()
+    for broken, said in (
+        ("{", "It is not JSON"),
+        (json.dumps({"installed": {}}), "an OAuth client, not a service account's key"),
+        (json.dumps({**json.loads(key), "private_key": ""}), "It lacks private_key"),
+        (json.dumps({**json.loads(key), "client_email": "no@x"}), "Google refuses the key"),
+    ):
+        secret("google-credentials", broken)
+        verdict, told = found("google-key")
+        assert verdict == "wrong" and said in told, told
+    secret("google-credentials", key)
+
+    secret("airtable-token", "patWrong")
+    assert found("airtable")[0] == "wrong" and "wrong, expired or revoked" in found("airtable")[1]
+    secret("airtable-token", place.cloud.airtable_token)
+
+    queue = outputs["RowsDeadLettersUrl"]
+    place.client("sqs").send_message(QueueUrl=queue, MessageBody="{}", MessageGroupId="rows",
+                                     MessageDeduplicationId="1")  # fmt: skip
+    assert found("given-up")[0] == "wrong" and "slimreel redrive" in found("given-up")[1]
+    place.client("sqs").purge_queue(QueueUrl=queue)
+
+    place.cloud.awslambda.concurrency_quota = 10
+    verdict, told = found("lambda-quota")
+    assert verdict == "wrong" and "FetchConcurrency=0 --parameter AnswerConcurrency=0" in told
+    place.cloud.awslambda.concurrency_quota = 1000
+
+    for wanted, check, said in (
+        ({"DriveInboxFolder": "1NotShared0000"}, "drive-folder-compress", "as Viewer"),
+        ({"DriveInboxFolder": file_id}, "drive-folder-compress", "no folder"),
+        ({"DriveInboxFolder": ""}, "drive-folder-compress", "watches nothing"),
+        ({"AirtableBaseId": "appNope0000000000"}, "airtable", "cannot see a base"),
+        ({"AirtableTable": "Others"}, "airtable", "has no table Others"),
+        ({"AirtableRowLimit": "1"}, "airtable-room", "1 of 1 rows used"),
+        ({"NoticeEmail": "else@example.com"}, "notices", "aws sns subscribe --topic-arn arn:"),
+        ({"PublicUrl": ""}, "stack", "do not know their own address"),
+    ):
+        verdict, told = found(check, **wanted)
+        assert verdict == "wrong" and said in told, told
+    account.close()
 
 
 # A small template shows the rest in less time.
@@ -248,7 +300,7 @@ def test_ctrl_c_leaves_it_going_and_the_next_run_follows(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("slimreel.deploying.follow.time.sleep", interrupted)
+        patch.setattr("slimreel.deploying.follow.sleep", interrupted)
         status, said = slimreel(*small("slow", Queue=QUEUE), "--yes")
     assert status == 130
     assert "CloudFormation goes on without you" in said
@@ -274,11 +326,9 @@ def test_a_setting_that_does_not_exist_is_pointed_out(
 
 
 def test_the_stage_file_gives_settings_and_a_flag_comes_before_it(
-    small: Small, slimreel: Slimreel, place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    small: Small, slimreel: Slimreel, place: Place, stages: Path
 ) -> None:
-    monkeypatch.setattr("slimreel.deploying.command.PROJECT_DIR", tmp_path)
-    (tmp_path / "stages").mkdir()
-    file = tmp_path / "stages" / "filed.toml"
+    file = stages / "filed.toml"
     file.write_text('region = "eu-west-1"\n[parameters]\nLogLevel = "WARN"\n')
 
     def level() -> str:

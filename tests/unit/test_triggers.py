@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -197,7 +198,7 @@ def test_the_first_message_of_a_channel_may_come_before_drives_answer(world: Wor
     """All there is by then is what `channel` stores before it opens one."""
     headers = {**channel(world), "X-Goog-Resource-State": "sync"}
     assert notifications.receive(headers).status_code == 200
-    assert world.queues.hints == []
+    assert [hint["channel_id"] for hint in world.queues.hints] == ["ours"]
 
 
 @pytest.mark.parametrize(
@@ -306,10 +307,23 @@ def test_a_link_leads_nowhere_before_anything_is_published(world: World) -> None
 
 def test_any_number_of_hints_is_one_reading(world: World, monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr("chalicelib.steps.sync.sync", calls.append)
+    monkeypatch.setattr(
+        "chalicelib.steps.sync.sync", lambda services, **heard: calls.append((services, heard))
+    )
     hints = {"Records": [{"messageId": str(n), "body": "{}"} for n in range(10)]}
     assert triggers.drive_changed(hints) == {"batchItemFailures": []}
-    assert calls == [world.services]
+    assert calls == [(world.services, {"heard_channel": None})]
+
+
+def test_it_is_noted_through_which_channel_drive_rang_last(world: World) -> None:
+    body = json.dumps({"channel_id": "ours", "message": "1"})
+    before = iso(world.services.now())
+    triggers.drive_changed({"Records": [{"messageId": "1", "body": body}]})
+    state = world.records.state("drive#changes", "sync")
+    assert state["heard_channel"] == "ours"
+    assert before <= state["heard_at"] <= iso(world.services.now())
+    triggers.sweep_drive()
+    assert world.records.state("drive#changes", "sync")["heard_channel"] == "ours"
 
 
 def test_a_reading_that_failed_leaves_its_hints_in_the_queue(world: World, monkeypatch) -> None:

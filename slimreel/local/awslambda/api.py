@@ -29,6 +29,10 @@ log = logging.getLogger("slimreel.local.lambda")
 
 Params = dict[str, Any]
 
+#: Lambda keeps so many executions for functions that reserve none.
+#: Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+UNRESERVED_AT_LEAST = 100
+
 
 class Api:
     """One method per operation; an operation without one is a 501."""
@@ -68,6 +72,7 @@ class Api:
             "PutFunctionConcurrency": self._put_concurrency,
             "GetFunctionConcurrency": self._get_concurrency,
             "DeleteFunctionConcurrency": self._delete_concurrency,
+            "GetAccountSettings": self._account_settings,
             "PublishLayerVersion": self._layers.publish,
             "GetLayerVersion": self._get_layer,
             "ListLayerVersions": self._list_layers,
@@ -271,8 +276,32 @@ class Api:
 
     def _put_concurrency(self, params: Params) -> Params:
         function = self._functions.get(params["FunctionName"])
-        function.reserved_concurrency = params["ReservedConcurrentExecutions"]
+        wanted = int(params["ReservedConcurrentExecutions"])
+        if self._unreserved(without=function.name) - wanted < UNRESERVED_AT_LEAST:
+            raise invalid(
+                "Specified ReservedConcurrentExecutions for function decreases account's "
+                f"UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_AT_LEAST}]."
+            )
+        function.reserved_concurrency = wanted
         return {"ReservedConcurrentExecutions": function.reserved_concurrency}
+
+    def _unreserved(self, *, without: str = "") -> int:
+        """What is left of the account's quota for functions that reserve nothing."""
+        reserved = (f.reserved_concurrency or 0 for f in self._functions.all() if f.name != without)
+        return self._service.concurrency_quota - sum(reserved)
+
+    def _account_settings(self, _: Params) -> Params:
+        functions = self._functions.all()
+        return {
+            "AccountLimit": {
+                "TotalCodeSize": 80_530_636_800,
+                "CodeSizeUnzipped": 262_144_000,
+                "CodeSizeZipped": 52_428_800,
+                "ConcurrentExecutions": self._service.concurrency_quota,
+                "UnreservedConcurrentExecutions": self._unreserved(),
+            },
+            "AccountUsage": {"TotalCodeSize": 0, "FunctionCount": len(functions)},
+        }
 
     def _get_concurrency(self, params: Params) -> Params:
         reserved = self._functions.get(params["FunctionName"]).reserved_concurrency

@@ -38,6 +38,7 @@ class AwsLambda:
 
     Attributes:
         functions, mappings, layers: what exists; the dispatcher reads the mappings.
+        concurrency_quota: executions at once that the account allows.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AwsLambda:
         self.functions = Functions()
         self.mappings = Mappings()
         self.layers = Layers()
+        self.concurrency_quota = 1000  # a new account has 10
         self._project_dir = project_dir.resolve()
         self._log_dir = data_dir.resolve() / "logs"
         self._log_dir.mkdir(parents=True, exist_ok=True)

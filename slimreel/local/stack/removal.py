@@ -161,6 +161,7 @@ _REMOVALS: Mapping[str, Callable[[Clients, str], None]] = {
     "AWS::Cognito::UserPoolClient": _pool_client,
     "AWS::Cognito::UserPoolGroup": _pool_group,
     "AWS::Cognito::UserPoolDomain": _pool_domain,
+    "AWS::ApiGateway::Account": _with_its_owner,
     "AWS::ApiGateway::RestApi": _with_its_owner,
     "AWS::ApiGateway::Deployment": _with_its_owner,
     "AWS::ApiGateway::Stage": _with_its_owner,
