@@ -14,7 +14,6 @@ from chalicelib.measuring.look import Look
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 #: Brightness of white in SDR. Source: ITU-R BT.2408.
 _WHITE_NITS = 203
-_ZSCALE_TRANSFERS = {"PQ": "smpte2084", "HLG": "arib-std-b67"}
 
 
 def treatment(result: Look, source: Look) -> str:
@@ -25,15 +24,15 @@ def treatment(result: Look, source: Look) -> str:
     filters: list[str] = []
     if before.interlaced and not after.interlaced:
         filters.append(DEINTERLACE)
-    was = before.colour.hdr if before.colour else None
-    if was and after.colour and after.colour.hdr is None:
-        filters += _tone_mapped(was)
+    was, now = before.colour, after.colour
+    if was and was.hdr and now and not now.hdr:
+        filters += _tone_mapped(was.transfer)
     return "".join(f",{one}" for one in filters)
 
 
-def _tone_mapped(hdr: str) -> list[str]:
+def _tone_mapped(transfer: str | None) -> list[str]:
     """Hable's curve, which keeps detail in highlights. What tags leave unsaid is said here."""
-    said = f"tin={_ZSCALE_TRANSFERS[hdr]}:pin=2020:min=2020_ncl"
+    said = f"tin={transfer}:pin=2020:min=2020_ncl"
     return [
         f"zscale={said}:t=linear:npl={_WHITE_NITS}",
         "format=gbrpf32le",

@@ -237,11 +237,11 @@ def test_ten_bits_of_sdr_stay_where_the_codec_has_them(
 # interlaced
 
 
-def interlaced(path: Path, order: str, *options: str) -> Path:
+def interlaced(path: Path, order: str, *, filters: str = "null") -> Path:
     """Fifty moments a second, woven into 25 pictures."""
-    weave = f"interlace=scan={order}:lowpass=off"
+    weave = f"{filters},interlace=scan={order}:lowpass=off"
     coded = ("-flags", "+ilme+ildct", "-x264-params", f"{order}=1")
-    return film(path, *coded, *options, filters=weave, rate="50")
+    return film(path, *coded, filters=weave, rate="50")
 
 
 @pytest.mark.parametrize("order", ["tff", "bff"])
