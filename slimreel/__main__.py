@@ -16,6 +16,7 @@ from slimreel.deploying import command as deploying
 from slimreel.doctor import command as doctor
 from slimreel.packaging import command as packaging
 from slimreel.paths import EMPTY_DIR, PROJECT_DIR, UP_DIR
+from slimreel.settings import command as config
 from slimreel.setup import command as setting_up
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     setting_up.add(commands)
     deploying.add(commands)
     doctor.add(commands)
+    config.add(commands)
     redrive_command.add(commands)
     airtable = commands.add_parser("airtable", help="prepare the Airtable base")
     actions = airtable.add_subparsers(title="actions", required=True, metavar="ACTION")

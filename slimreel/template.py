@@ -65,6 +65,17 @@ def sam_template(project_dir: Path, stage: str) -> Template:
     return json.loads(json.dumps(merged))  # type: ignore[no-any-return]  # shares no lists or dicts
 
 
+def parameters(project_dir: Path) -> Template:
+    """The settings of a stage: the template's parameters, the workflows' folders included.
+
+    Raises:
+        BadTemplate: a workflow's settings cannot be read.
+    """
+    template = _load_resources(project_dir)
+    _add_folders(template, project_dir)
+    return dict(template["Parameters"])
+
+
 def merge_template(
     project_dir: Path, stage: str, *, layer_location: str = LAYER_LOCATION
 ) -> Template:
