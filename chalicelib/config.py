@@ -28,6 +28,7 @@ class Settings:
         reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
         max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
             for no limit.
+        airtable_row_limit: rows that the base may have by its plan; 0 for no limit.
     """
 
     stage: str
@@ -55,6 +56,7 @@ class Settings:
     reconcile_settle_s: float = 0.0
     sync_lease_s: float = 0.0
     max_cost_per_day_usd: float | None = None
+    airtable_row_limit: int = 0
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -87,6 +89,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
         max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),
+        airtable_row_limit=int(env.get("AIRTABLE_ROW_LIMIT") or 0),
     )
 
 

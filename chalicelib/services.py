@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.ffmpeg import Ffmpeg
     from chalicelib.adapters.flows import Flows
     from chalicelib.adapters.messages import Queues, Topic
+    from chalicelib.adapters.metrics import Metrics
     from chalicelib.adapters.records import Records
     from chalicelib.adapters.secrets import Secrets
     from chalicelib.adapters.storage import Storage
@@ -84,6 +85,12 @@ class Services:
         from chalicelib.adapters.messages import Topic
 
         return Topic(_client("sns"), arn=self.settings.notice_topic_arn)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from chalicelib.adapters.metrics import Metrics
+
+        return Metrics(stage=self.settings.stage)
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -176,6 +176,7 @@ def reconcile_jobs(event: Mapping[str, Any]) -> None:
 
 
 def requeue_rows() -> None:
-    from chalicelib.steps.rows import requeue
+    from chalicelib.steps.rows import report, requeue
 
     requeue(services())
+    report(services())

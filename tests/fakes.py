@@ -23,6 +23,7 @@ from chalicelib.adapters.drive_errors import (
     FileGone,
     PageTokenInvalid,
 )
+from chalicelib.adapters.metrics import Metrics
 from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.secrets import SecretMissing
 from chalicelib.adapters.storage import Found, ObjectExists
@@ -43,6 +44,7 @@ ENVIRONMENT = {
     "PUBLIC_URL": "https://slimreel.example/api",
     "AIRTABLE_BASE_ID": "appTest",
     "AIRTABLE_TABLE": "Videos",
+    "AIRTABLE_ROW_LIMIT": "50000",
 }
 
 
@@ -78,6 +80,9 @@ class Peril:
     def revive(self) -> None:
         self.dead = False
 
+    def about(self, name: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        """What the next call is given, for those who want to know."""
+
 
 class Perilous:
     """An adapter under a `Peril`."""
@@ -89,6 +94,7 @@ class Perilous:
         method = getattr(self._adapter, name)
 
         def call(*args: Any, **options: Any) -> Any:
+            self._peril.about(f"{self._name}.{name}", args, options)
             return self._peril.call(f"{self._name}.{name}", lambda: method(*args, **options))
 
         return call
@@ -202,6 +208,9 @@ class Records(Failing):
             last = (after.created_at, after.job_id)
             found = [job for job in found if (job.created_at, job.job_id) < last]
         return found[:limit], found[limit - 1].place if len(found) > limit else None
+
+    def item_count(self) -> int:
+        return len(self.items)
 
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         self._may_fail("state")
@@ -765,6 +774,9 @@ class World:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
+        #: Lines for CloudWatch, as they would be in the functions' logs.
+        self.metric_lines: list[str] = []
+        self.metrics = Metrics(stage="test", write=self.metric_lines.append)
         self.services = self.new_process()
 
     def new_process(self, peril: Peril | None = None) -> Services:
@@ -782,6 +794,7 @@ class World:
             "airtable",
         ):
             setattr(made, name, Perilous(name, getattr(self, name), peril))
+        made.metrics = self.metrics
         made.secrets = Secrets(**{"link-key": "key"})
         made.ffmpeg = None
         made.now = lambda: self.now()

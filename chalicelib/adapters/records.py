@@ -155,6 +155,15 @@ class Records:
         job_id = str(last["pk"]).removeprefix("job#")
         return found, Place(created_at=str(last["created_at"]), job_id=job_id)
 
+    def item_count(self) -> int:
+        """Roughly how many items there are: all jobs, and a few small ones. DynamoDB counts anew
+        about every six hours.
+
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
+        """
+        client, name = self._table.meta.client, self._table.name
+        return int(client.describe_table(TableName=name)["Table"]["ItemCount"])
+
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         """A small item that is not a job: sync state, a channel. Empty when there is none."""
         item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")

@@ -36,6 +36,7 @@ def receive(headers: Mapping[str, str]) -> Response:
     if given.get("x-goog-resource-state") in ("sync", "change", "changed"):
         number = given.get("x-goog-message-number", "")[:20]
         services().queues.drive_may_have_changed({"channel_id": channel_id, "message": number})
+        services().metrics.put({"DriveNotifications": 1}, at=services().now())
     return Response({"message": "thank you"}, status_code=200)
 
 

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters.records import Below
+from chalicelib.config import price_table
 from chalicelib.domain import encoder_errors
 from chalicelib.domain.job import Job, Outcome
+from chalicelib.domain.money import attempt_cost_usd
 from chalicelib.domain.plan import Route
 from chalicelib.domain.text import iso
 from chalicelib.domain.verdict import Decision, Verdict
@@ -63,10 +65,24 @@ def finish(services: Services, job: Job, outcome: Outcome) -> None:
         },
         row=False,
     )
+    if first is not None and outcome.status == "COMPLETE":
+        _report_cost(services, first)
     # An outcome stored before may belong to a handler that died before it answered the token.
     current = first or services.records.get(job.job_id)
     if current is not None and current.attempt == outcome.attempt:
         answer_token(services, current)
+
+
+def _report_cost(services: Services, job: Job) -> None:
+    """MediaConvert charges for what it completed, and for nothing else."""
+    if job.plan is not None and job.facts is not None:
+        services.metrics.put(
+            {"CostUsd": attempt_cost_usd(job.plan, job.facts, price_table())},
+            at=services.now(),
+            workflow=job.workflow,
+            job_id=job.job_id,
+            attempt=job.attempt,
+        )
 
 
 def answer_token(services: Services, job: Job) -> None:

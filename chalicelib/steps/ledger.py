@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.config import price_table
+from chalicelib.domain import figures
 from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import iso
@@ -72,9 +74,19 @@ def close(
     conditions = {"run": job.run, "status": OPEN, **(only_if or {})}
     ended = {"status": status, "completed_at": iso(services.now()), **changes}
     try:
-        return _written(services, job, conditions, ended, row=True)
+        closed = _written(services, job, conditions, ended, row=True)
     except _Refused:
         raise JobClosed(f"Job {job.job_id} is no longer run {job.run}'s to end.") from None
+    services.metrics.put(
+        figures.of_ended(closed, price_table()),
+        at=services.now(),
+        workflow=closed.workflow,
+        job_id=closed.job_id,
+        run=closed.run,
+        error=closed.error.partition(":")[0] if closed.error else None,
+        reason=closed.reason,
+    )
+    return closed
 
 
 class _Refused(Exception):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.adapters.encoder import outcome_of
@@ -38,6 +38,8 @@ SETTLE_S = 150
 #: No invocation of a run that ended so long ago is alive: Lambda ends each after 15 minutes.
 #: Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OUTLIVED_S = 960
+#: No step, wait or encode of a film that goes on takes so long without a word of it.
+STUCK_AFTER = timedelta(days=1)
 #: So many jobs in a row that could not be settled, and the rest wait for the next time: a topic
 #: that is away must not use up the time of those whose encodes have ended.
 UNSETTLED_IN_A_ROW = 3
@@ -74,8 +76,10 @@ def reconcile(
         settle_s = services.settings.reconcile_settle_s or SETTLE_S
     now = now or services.now()
     encodes = _Encodes(services)
-    unsettled_in_a_row = 0
+    unsettled_in_a_row = open_jobs = stuck_jobs = 0
     for listed in services.records.open_jobs():
+        open_jobs += listed.status.is_open
+        stuck_jobs += _is_stuck(listed, now)
         # A clock that was set back meanwhile makes it look as if written in the future.
         if abs((now - parse_iso(listed.updated_at)).total_seconds()) < settle_s:
             continue
@@ -94,6 +98,16 @@ def reconcile(
         except Exception:
             # Whatever is wrong with this one, the others must not wait for it.
             log.exception("job %s: not reconciled", listed.job_id)
+    services.metrics.put({"OpenVideos": open_jobs, "StuckVideos": stuck_jobs}, at=now)
+
+
+def _is_stuck(job: Job, now: datetime) -> bool:
+    """Nothing moved for a day, and the job does not say what it waits for."""
+    if not job.status.is_open:
+        moved = job.completed_at or job.updated_at  # looking after it changes `updated_at`
+    else:
+        moved = max([job.updated_at, *(moment.at for moment in job.timeline[-1:])])
+    return job.waiting is None and now - parse_iso(moved) > STUCK_AFTER
 
 
 def _ended_long_ago(job: Job, now: datetime) -> bool:

@@ -181,6 +181,22 @@ def _may_be_tried(services: Services, job: Job) -> bool:
     return changed or float(known["not_before"]) <= services.now().timestamp()
 
 
+def report(services: Services) -> None:
+    """Say how many rows Airtable lacks, and how full the base is.
+
+    Each job has a row, and of all items in the table those that are not jobs are few. What else
+    lies in the base, or was deleted there, only Airtable knows, and asking it costs calls.
+    """
+    if not services.settings.airtable_base_id:
+        return
+    rows, limit = services.records.item_count(), services.settings.airtable_row_limit
+    behind = sum(1 for _ in services.records.unsynced_jobs())
+    figures: dict[str, float] = {"RowsBehind": behind, "AirtableRows": rows}
+    if limit:
+        figures["AirtableFull"] = 100 * rows / limit
+    services.metrics.put(figures, at=services.now())
+
+
 def requeue(services: Services) -> int:
     """Put rows that are still not written back on the queue; returns how many.
 

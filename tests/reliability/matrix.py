@@ -19,6 +19,7 @@ import pytest
 
 from chalicelib.adapters import aws_errors
 from tests.reliability import rig as rigs
+from tests.reliability.calls import MadeCall
 from tests.reliability.rig import CALLS, Operation, Rig, Surface
 from tests.reliability.stage import SCHEDULES, Outcome, Stage, Strike
 from tests.reliability.stories import STORIES
@@ -184,6 +185,7 @@ class Matrix:
 READS = frozenset(
     (
         *("records.get", "records.state", "records.open_jobs", "records.unsynced_jobs"),
+        "records.item_count",
         *("records.list_jobs", "storage.exists", "storage.found", "storage.size_or_none"),
         *("storage.size_bytes", "storage.read", "storage.read_range", "storage.chunks"),
         *("storage.parts", "encoder.probe", "encoder.find_job", "encoder.get_job"),
@@ -218,6 +220,10 @@ def recorded() -> dict[tuple[str, str], Seen]:
     return {made: seen for made, (_, seen) in found.items()}
 
 
+#: What functions were seen to call in every run so far.
+MADE: set[MadeCall] = set()
+
+
 def _undisturbed() -> Iterator[tuple[str, Stage]]:
     for name, story in STORIES.items():
         with pytest.MonkeyPatch.context() as patch, _quiet():
@@ -225,6 +231,7 @@ def _undisturbed() -> Iterator[tuple[str, Stage]]:
             story(stage)
             stage.end()
             stage.check()
+        MADE.update(stage.made)
         yield name, stage
 
 
@@ -237,6 +244,7 @@ def _played(strike: Strike) -> tuple[Seen, Stage]:
         stage.end()
         assert strike.times, f"{strike.function} never made the call {strike.call}"
         stage.check()
+    MADE.update(stage.made)
     return seen, stage
 
 
@@ -273,6 +281,7 @@ def _refusal(strike: Strike) -> str:
         stage.settle()
         stage.end()
         stage.check()
+    MADE.update(stage.made)
     return told
 
 

@@ -8,7 +8,7 @@ only once nothing else goes on, so that it shows which of them was needed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -39,6 +39,7 @@ from tests.model.promises import (
     check_row,
     check_versions,
 )
+from tests.reliability.calls import MadeCall, made_call
 
 #: How the model's names are called in app.py.
 FUNCTIONS = {
@@ -107,6 +108,10 @@ class Watch(Peril):
         super().__init__()
         self._function, self._stage = function, stage
 
+    def about(self, name: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        if not self.dead:
+            self._stage.made.add(made_call(self._function, name, args, options))
+
     def call(self, name: str, work: Any) -> Any:
         if self.dead:
             raise Killed
@@ -173,6 +178,8 @@ class Stage(Cloud):
         self.strike = strike
         #: Every call, as (function, adapter.method), in the order of their first time.
         self.seen: dict[tuple[str, str], int] = {}
+        #: The same with what each was about.
+        self.made: set[MadeCall] = set()
         self.model = Model()
         self.outcome = Outcome()
         self._films = 0
@@ -210,6 +217,7 @@ class Stage(Cloud):
         for name in ADAPTERS:
             if name not in ("drive", "airtable"):
                 setattr(made, name, Perilous(name, getattr(self.world, name), watch))
+        made.metrics = self.world.metrics
         values = {"link-key": "key", "google-credentials": "{}", "airtable-token": "pat"}
         made.secrets = Perilous("secrets", Secrets(**values), watch)
         made.ffmpeg = None  # type: ignore[assignment]
