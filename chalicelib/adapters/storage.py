@@ -292,13 +292,19 @@ class Storage:
                 raise
 
     def delete_prefix(self, bucket: str, prefix: str) -> None:
-        """Remove everything below a prefix, unfinished uploads too."""
+        """Remove everything below a prefix, unfinished uploads too.
+
+        Raises:
+            botocore ClientError: of the first object that S3 did not remove.
+        """
         for page in self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix
         ):
             keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
             if keys:
-                self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+                _all_removed(
+                    self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+                )
         self.abort_uploads(bucket, prefix)
 
     def abort_uploads(self, bucket: str, prefix: str) -> None:
@@ -318,6 +324,15 @@ class Storage:
         return str(
             self._s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_s)
         )
+
+
+def _all_removed(answer: Mapping[str, Any]) -> None:
+    """S3 answers 200 to this even where it removed nothing.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
+    for problem in answer.get("Errors", []):
+        raise ClientError({**answer, "Error": problem}, "DeleteObjects")
 
 
 def _unless(replace: bool) -> dict[str, str]:

@@ -29,6 +29,7 @@ from slimreel.local.gateway import Gateway
 from slimreel.local.hosted_ui import PREFIX as HOSTED_UI
 from slimreel.local.hosted_ui import HostedUi
 from slimreel.local.http_server import Server
+from slimreel.local.iam import Guard
 from slimreel.local.journal import Journal
 from slimreel.local.mail import Mailbox
 from slimreel.local.moto_app import Moto
@@ -55,6 +56,7 @@ class Cloud:
         endpoint_url: where everything answers; what `AWS_ENDPOINT_URL` is set to.
         faults: what tests switch on to go wrong.
         requests: calls seen so far by (service, operation); see `Front`.
+        guard: holds functions to their roles.
         drive_root: the folder that is somebody's Drive.
         airtable_token: opens the Airtable stand-in.
     """
@@ -62,6 +64,7 @@ class Cloud:
     endpoint_url: str
     moto: Moto
     front: Front
+    guard: Guard
     s3: S3
     mediaconvert: MediaConvert
     drive: Drive
@@ -204,7 +207,8 @@ class Cloud:
         self._quieten_interpreter()
         self.moto = Moto()
         defer(self.moto.close)
-        self.front = Front(moto=self.moto, faults=self.faults)
+        self.guard = Guard(self.moto)
+        self.front = Front(moto=self.moto, faults=self.faults, guard=self.guard)
         server = Server(self.front, port=self._port)
         defer(server.stop)
         self.endpoint_url = f"http://127.0.0.1:{server.port}"
@@ -248,6 +252,7 @@ class Cloud:
             retry_delays_s=self._async_retry_delays_s,
             queue_visibility_s=queues.visibility_s,
             max_alive=self._environments,
+            key_of=self.guard.key_of,
         )
         self._closing.callback(self.awslambda.close)
         self.gateway = Gateway(self.awslambda, jwks=self.moto.jwks)
@@ -271,7 +276,8 @@ class Cloud:
         self.s3 = S3(
             self.data_dir / "s3",
             faults=self.faults,
-            secrets={ACCESS_KEY_ID: SECRET_ACCESS_KEY},
+            secrets=self.guard.secrets,
+            denials=self.guard.of_s3,
         )
         self._closing.callback(self.s3.close)
         self.mediaconvert = MediaConvert(

@@ -18,13 +18,14 @@ from werkzeug.wrappers import Request, Response
 
 from slimreel.local.aws_errors import error_like, is_query
 from slimreel.local.faults import Faults
+from slimreel.local.iam import Guard
 from slimreel.local.moto_app import SERVICES, AwsCall, Moto
 
 log = logging.getLogger("slimreel.local.front")
 
 Handler = Callable[[Request], Response]
 
-_CREDENTIAL = re.compile(r"Credential=[^/,]+/\d{8}/[^/]+/([^/]+)/aws4_request")
+_CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
 _CBOR_OPERATION = re.compile(r"^/service/[^/]+/operation/([^/]+)$")
 #: Names that tests use for a service, where they differ from its signing name.
 _FAULT_NAMES = {"monitoring": "cloudwatch"}
@@ -33,13 +34,16 @@ _FAULT_NAMES = {"monitoring": "cloudwatch"}
 class Front:
     """A WSGI application that hands each request to the stand-in it is meant for.
 
+    S3 asks the guard itself, because presigned URLs come from functions, too.
+
     Attributes:
         requests: calls seen so far by (service, operation); by (service, HTTP method) for the
             stand-ins that parse their own requests.
     """
 
-    def __init__(self, *, moto: Moto, faults: Faults) -> None:
+    def __init__(self, *, moto: Moto, faults: Faults, guard: Guard | None = None) -> None:
         self._moto = moto
+        self._guard = guard
         self._faults = faults
         self._services: dict[str, Handler] = {}
         self._paths: list[tuple[str, Handler]] = []
@@ -77,6 +81,10 @@ class Front:
             return self._by_path(request)
         if service in self._services:
             self.count(service, request.method)
+            if self._guard is not None and service == "mediaconvert":
+                refusal = self._guard.refusal_of_mediaconvert(access_key_id(request), request)
+                if refusal is not None:
+                    return refusal
             return self._services[service](request)
         if service in SERVICES:
             return self._moto_call(service, request)
@@ -101,6 +109,10 @@ class Front:
             environ=request.environ,
         )
         self.count(_FAULT_NAMES.get(service, service), call.operation)
+        if self._guard is not None:
+            refusal = self._guard.refusal_of_aws_call(access_key_id(request), call)
+            if refusal is not None:
+                return refusal
         fault = self._faults.take(_FAULT_NAMES.get(service, service), call.operation)
         if fault is not None and fault.cut_body_at_byte is not None:
             return _cut(self._perform(call), fault.cut_body_at_byte)
@@ -129,7 +141,7 @@ def signing_service(request: Request) -> str | None:
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith("AWS4-"):
         found = _CREDENTIAL.search(authorization)
-        return found.group(1) if found else None
+        return found.group(2) if found else None
     credential = request.args.get("X-Amz-Credential")
     if credential is not None:
         scope = credential.split("/")
@@ -137,6 +149,12 @@ def signing_service(request: Request) -> str | None:
     if "AWSAccessKeyId" in request.args and "Signature" in request.args:
         return "s3"  # a query signed with the older signature version, which only S3 still has
     return None
+
+
+def access_key_id(request: Request) -> str | None:
+    """Whose key a request is signed with, in its header."""
+    found = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+    return found.group(1) if found else None
 
 
 def operation_of(request: Request, body: bytes) -> str:

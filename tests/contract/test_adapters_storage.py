@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -33,10 +35,16 @@ def faults() -> Faults:
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory, faults) -> Iterator[Any]:
+    keys = {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
+    with serving(S3(tmp_path_factory.mktemp("s3"), faults=faults, secrets=keys)) as client:
+        make_buckets(client)
+        yield client
+
+
+@contextmanager
+def serving(s3: S3) -> Iterator[Any]:
     from werkzeug import Request
 
-    keys = {ACCESS_KEY_ID: SECRET_ACCESS_KEY}
-    s3 = S3(tmp_path_factory.mktemp("s3"), faults=faults, secrets=keys)
     server = Server(Request.application(s3.handle))
     server.start()
     client = boto3.client(
@@ -47,11 +55,31 @@ def stand_in(tmp_path_factory, faults) -> Iterator[Any]:
         aws_secret_access_key=SECRET_ACCESS_KEY,
         config=Config(signature_version="s3v4", retries={"mode": "standard", "max_attempts": 8}),
     )
-    make_buckets(client)
     yield client
     client.close()
     server.stop()
     s3.close()
+
+
+class Denials:
+    """Nothing may be removed."""
+
+    def of_call(self) -> None: ...
+    def of_hearing_of_absence(self) -> None: ...
+    def of_deleting(self, key: str) -> str:
+        return f"You may not remove {key}."
+
+
+def test_what_s3_did_not_remove_is_not_taken_for_removed(tmp_path: Path) -> None:
+    """It answers 200 to that, with one error for each key."""
+    s3 = S3(tmp_path, faults=Faults(), denials=lambda key, call: Denials())
+    with serving(s3) as client:
+        make_buckets(client)
+        storage = S3Storage(client)
+        storage.put("temp", "jobs/1/film.mp4", b"film", content_type="video/mp4")
+        with pytest.raises(ClientError, match=r"AccessDenied.*may not remove jobs/1/film\.mp4"):
+            storage.delete_prefix("temp", "jobs/1/")
+        assert storage.exists("temp", "jobs/1/film.mp4")
 
 
 def make_buckets(client: Any) -> None:

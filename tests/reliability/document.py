@@ -1,4 +1,4 @@
-"""docs/reliability.md: written from the matrix by `make reliability`, read back by its tests."""
+"""docs/reliability.md and calls.json: written from the matrix by `make reliability`, read back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.reliability.matrix import COLUMNS, DOCUMENT, Matrix, Row
+import pytest
+
+from tests.reliability import calls
+from tests.reliability.matrix import COLUMNS, DOCUMENT, MADE, Matrix, Row
+from tests.reliability.rare import RARE
 from tests.reliability.rig import rigged
+from tests.reliability.stage import Stage
 
 TEST = "../tests/reliability/test_fault_matrix.py"
 #: What each function is, in the order of a job's life.
@@ -75,6 +80,19 @@ def _cell(matrix: Matrix, row: Row, column: str) -> str:
         raise AssertionError(f"{row.id}-{column}: {problem}") from problem
 
 
+def recorded_calls() -> str:
+    """What calls.json says, once every cell was run in this process."""
+    import app
+
+    for story in RARE:
+        with pytest.MonkeyPatch.context() as patch:
+            stage = Stage(patch)
+            story(stage)
+            MADE.update(stage.made)
+    handlers = [*app.app.event_sources, *app.app.pure_lambda_functions]
+    return calls.told(MADE, [handler.name for handler in handlers])
+
+
 def read(document: Path = DOCUMENT) -> Mapping[str, str]:
     """What each cell of the committed document says, by test id."""
     text = document.read_text(encoding="utf-8") if document.exists() else ""
@@ -90,6 +108,7 @@ def main() -> None:
     ):
         text = written(Matrix(rig))
     DOCUMENT.write_text(text, encoding="utf-8")
+    calls.RECORD.write_text(recorded_calls(), encoding="utf-8")
     print(f"{DOCUMENT}: {len(read())} cells", file=sys.stderr)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability import document
+from tests.reliability import calls, document
 from tests.reliability.matrix import COLUMNS, Matrix, recorded
 from tests.reliability.rig import CALLS, SERVICES, rigged
 
@@ -41,6 +41,9 @@ def test_every_recorded_call_has_a_row_and_every_row_was_recorded(matrix: Matrix
 
 def test_the_document_is_what_the_tests_say(matrix: Matrix) -> None:
     assert document.written(matrix) == document.DOCUMENT.read_text(encoding="utf-8")
+    # Now every cell was run, so all calls that functions make were seen.
+    committed = calls.RECORD.read_text(encoding="utf-8")
+    assert document.recorded_calls() == committed, "run `make reliability`"
 
 
 def used_calls() -> set[str]:

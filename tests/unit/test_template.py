@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from chalicelib.domain.job import Job
+from slimreel.local.stack.order import _needs as needs_of
+from slimreel.local.stack.values import references
 from slimreel.template import (
     CODE_LOCATION,
     LAYER_LOCATION,
@@ -508,3 +511,94 @@ def test_a_copy_waits_for_its_turn_as_long_as_it_takes() -> None:
     waited_s = turn["MaxAttempts"] * turn["MaxDelaySeconds"] / 2  # in the mean
     assert 24 * 3600 < waited_s < flow["TimeoutSeconds"]
     assert 4 * turn["MaxAttempts"] < 25_000  # events in an execution's history
+
+
+# Nothing is missing, and nothing is there for no reason
+
+
+#: What acts by itself, so that nothing has to refer to it.
+ACTORS = {
+    "AWS::ApiGateway::Stage",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::Cognito::UserPoolGroup",
+    "AWS::Events::Rule",
+    "AWS::IAM::Policy",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",  # a function's, by its name
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+}
+
+
+def test_nothing_is_unreferenced(template: Template) -> None:
+    resources, conditions = template["Resources"], template["Conditions"]
+    used = {
+        other
+        for name, resource in resources.items()
+        for other in needs_of(resource)
+        if other != name
+    }
+    by_themselves = {name for name, one in resources.items() if one["Type"] in ACTORS}
+    assert set(resources) - used - by_themselves == set()
+    text = json.dumps(template)
+    for condition in conditions:
+        assert f'"Condition": "{condition}"' in text or f'["{condition}", ' in text
+    used |= set(references([conditions, template["Outputs"]]))
+    assert set(template["Parameters"]) <= used
+
+
+def test_every_log_is_kept_for_a_month_and_everything_is_traced(template: Template) -> None:
+    groups = of_type(template, "AWS::Logs::LogGroup")
+    names = {group["LogGroupName"]["Fn::Sub"] for group in groups.values()}
+    assert all(group["RetentionInDays"] == 30 for group in groups.values())
+    for name, function in of_type(template, "AWS::Lambda::Function").items():
+        assert f"/aws/lambda/${{{name}}}" in names
+        assert function["TracingConfig"] == {"Mode": "Active"}
+    for flow in of_type(template, "AWS::StepFunctions::StateMachine").values():
+        assert flow["TracingConfiguration"] == {"Enabled": True}
+        (target,) = flow["LoggingConfiguration"]["Destinations"]
+        group = target["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
+        assert group in groups
+        assert flow["LoggingConfiguration"]["IncludeExecutionData"] is False
+    (stage,) = of_type(template, "AWS::ApiGateway::Stage").values()
+    assert stage["TracingEnabled"] is True
+    assert stage["AccessLogSetting"]["DestinationArn"]["Fn::Sub"].endswith("${ApiAccessLogs}")
+    written = json.loads(stage["AccessLogSetting"]["Format"])
+    assert not {"$context.path", "$context.requestOverride.querystring"} & set(written.values())
+
+
+def test_the_table_can_be_restored_and_forgets_what_is_only_technical(template: Template) -> None:
+    (table,) = of_type(template, "AWS::DynamoDB::Table").values()
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    setting = {
+        path.stem
+        for path in (ROOT / "chalicelib").rglob("*.py")
+        if '"expires_at":' in path.read_text()
+    }
+    assert {"budget", "channel", "rows"} <= setting
+    assert not hasattr(Job, "expires_at"), "a job is never forgotten"
+
+
+def test_a_key_of_ones_own_is_granted_to_who_reads_or_writes_films(template: Template) -> None:
+    readers, writers = set(), set()
+    for role, statement in policies(template):
+        if "s3:GetObject" in actions(statement) or "s3:PutObject" in actions(statement):
+            readers.add(role)
+        if "s3:PutObject" in actions(statement):
+            writers.add(role)
+    granted = {
+        policy["PolicyDocument"]["Statement"][0]["Action"]: {r["Ref"] for r in policy["Roles"]}
+        for policy in of_type(template, "AWS::IAM::Policy").values()
+    }
+    assert granted == {"kms:Decrypt": readers, "kms:GenerateDataKey": writers}
+    for name, policy in of_type(template, "AWS::IAM::Policy").items():
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+        assert "kms:ViaService" in statement["Condition"]["StringEquals"]
+        assert template["Resources"][name]["Condition"] == "HasKmsKey"

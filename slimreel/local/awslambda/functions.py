@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from slimreel.local import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
+from slimreel.local import ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.awslambda.environments import Setup
 from slimreel.local.awslambda.errors import (
     LambdaError,
@@ -180,7 +180,9 @@ def function_arn(name: str) -> str:
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
 
 
-def setup_of(function: Function, *, project_dir: Path, log_dir: Path, endpoint_url: str) -> Setup:
+def setup_of(
+    function: Function, *, project_dir: Path, log_dir: Path, endpoint_url: str, access_key_id: str
+) -> Setup:
     """What an execution environment of this function starts with: Lambda's variables, then ours."""
     configuration = function.configuration
     logging_config = configuration.get("LoggingConfig") or {}
@@ -193,7 +195,7 @@ def setup_of(function: Function, *, project_dir: Path, log_dir: Path, endpoint_u
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{configuration['Runtime']}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_ACCESS_KEY_ID": access_key_id,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_SESSION_TOKEN": "test",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from werkzeug.wrappers import Request, Response
 
+from slimreel.local import ACCESS_KEY_ID
 from slimreel.local.awslambda.api import Api
 from slimreel.local.awslambda.asynchronous import RETRY_DELAYS_S, AsyncInvoker, Deliver
 from slimreel.local.awslambda.environments import Environments, Throttled
@@ -53,7 +54,12 @@ class AwsLambda:
         max_alive: int = 8,
         idle_s: float = 20.0,
         queue_visibility_s: Callable[[str], float] | None = None,
+        key_of: Callable[[str], str] = lambda _: ACCESS_KEY_ID,
     ) -> None:
+        """
+        Args:
+            key_of: the access key id for a role's ARN; its secret is the account's.
+        """
         self.functions = Functions()
         self.mappings = Mappings()
         self.layers = Layers()
@@ -63,6 +69,7 @@ class AwsLambda:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         self._endpoint_url = endpoint_url
         self._faults = faults
+        self._key_of = key_of
         self._background = Background()
         self._environments = Environments(max_alive=max_alive, idle_s=idle_s)
         self._invocations = Invocations(self._environments)
@@ -114,6 +121,7 @@ class AwsLambda:
             project_dir=self._project_dir,
             log_dir=self._log_dir,
             endpoint_url=self._endpoint_url,
+            access_key_id=self._key_of(str(function.configuration["Role"])),
         )
         try:
             outcome = self._invocations.run(function, setup, event, crash=crash)

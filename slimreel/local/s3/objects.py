@@ -170,10 +170,17 @@ def delete_objects(store: Store, call: Call) -> Response:
         if element.find("ETag") is not None or element.find("Size") is not None:
             raise not_implemented("conditions on single keys of DeleteObjects")
         keys.append(xml.text(element, "Key") or "")
-    for key in keys:
+    denied = {key: why for key in keys if (why := call.denials and call.denials.of_deleting(key))}
+    deleted = [key for key in keys if key not in denied]
+    for key in deleted:
         store.delete(call.bucket, key, lambda _: None)
     quiet = xml.text(root, "Quiet") == "true"
-    return xml_answer("DeleteResult", [] if quiet else [("Deleted", [("Key", k)]) for k in keys])
+    content: list[tuple[str, xml.Content]] = [
+        ("Error", [("Key", key), ("Code", "AccessDenied"), ("Message", why)])
+        for key, why in denied.items()
+    ]
+    content += [] if quiet else [("Deleted", [("Key", key)]) for key in deleted]
+    return xml_answer("DeleteResult", content)
 
 
 def get_tagging(store: Store, call: Call) -> Response:

@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from werkzeug import Request
@@ -104,15 +105,28 @@ _OBJECT_OPERATIONS = {
 }
 
 
+class Denials(Protocol):
+    """Messages for a caller who may not; None where it may."""
+
+    def of_call(self) -> str | None: ...
+    def of_deleting(self, key: str) -> str | None: ...
+    def of_hearing_of_absence(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, understood. `bucket` and `key` are "" where the operation has none."""
+    """One request, understood. `bucket` and `key` are "" where the operation has none.
+
+    Attributes:
+        denials: what its caller may not; None where it may do all.
+    """
 
     operation: str
     bucket: str
     key: str
     query: dict[str, str]
     request: Request
+    denials: Denials | None = None
 
     def header(self, name: str) -> str | None:
         return self.request.headers.get(name)

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -40,8 +41,8 @@ from slimreel.local.s3.index import Index
 from slimreel.local.s3.lifecycle import Expired
 from slimreel.local.s3.model import Properties, StoredObject
 from slimreel.local.s3.naming import check_key
-from slimreel.local.s3.routing import Call, understood
-from slimreel.local.s3.signature import check_signature
+from slimreel.local.s3.routing import Call, Denials, understood
+from slimreel.local.s3.signature import access_key_id, check_signature
 from slimreel.local.s3.store import Store, utc_now, with_storage_class
 
 log = logging.getLogger("slimreel.local.s3")
@@ -82,7 +83,8 @@ class S3:
     """Amazon S3 under `root`. One process at a time; any number of threads.
 
     `secrets` maps access key ids to secret keys; with it, every signature is verified. Without,
-    requests must be signed and presigned URLs expire, but who signed is not looked at.
+    requests must be signed and presigned URLs expire, but who signed is not looked at. `denials`
+    says what the holder of an access key may not do; without it, everybody may do all.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class S3:
         region: str = REGION,
         account_id: str = ACCOUNT_ID,
         secrets: Mapping[str, str] | None = None,
+        denials: Callable[[str, Call], Denials | None] | None = None,
     ) -> None:
         """Open the store, and sweep away what a killed process left half-written.
 
@@ -103,6 +106,7 @@ class S3:
         self._only_here = _lock(root / "lock")
         self._faults = faults
         self._secrets = secrets
+        self._denials = denials
         self._store = Store(
             index=Index(root / "index.sqlite"),
             blobs=Blobs(root),
@@ -144,12 +148,15 @@ class S3:
                 request, region=self._store.region, secrets=self._secrets, now=utc_now()
             )
         call = understood(request)
+        if self._denials is not None and request.method != "OPTIONS":
+            call = replace(call, denials=self._denials(access_key_id(request), call))
+            _check_allowed(call)
         self._check_owner(call)
         properties.refuse_unsupported(request.headers)
         fault = self._faults.take("s3", call.operation)
         if fault is not None and fault.status is not None and not fault.after_effect:
             raise _error_of(fault, fault.status)
-        answer = OPERATIONS[call.operation](self._store, call)
+        answer = self._performed(call)
         if fault is not None and fault.status is not None:
             answer.close()
             raise _error_of(fault, fault.status)
@@ -158,6 +165,15 @@ class S3:
         if fault is not None and fault.cut_body_at_byte is not None:
             return _cut(answer, fault.cut_body_at_byte)
         return answer
+
+    def _performed(self, call: Call) -> Response:
+        try:
+            return OPERATIONS[call.operation](self._store, call)
+        except S3Error as error:
+            absent = call.denials if error.code == "NoSuchKey" else None
+            if absent is not None and (denial := absent.of_hearing_of_absence()):
+                raise S3Error("AccessDenied", denial) from error
+            raise
 
     def _check_owner(self, call: Call) -> None:
         for name in ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"):
@@ -281,6 +297,11 @@ def _file_md5(file: IO[bytes]) -> str:
 
 def _error_of(fault: Fault, status: int) -> S3Error:
     return S3Error(fault.code, fault.message, status=status)
+
+
+def _check_allowed(call: Call) -> None:
+    if call.denials is not None and (denial := call.denials.of_call()):
+        raise S3Error("AccessDenied", denial)
 
 
 def _error_answer(error: S3Error, request: Request, request_id: str, host_id: str) -> Response:

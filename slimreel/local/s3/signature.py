@@ -38,6 +38,18 @@ class _Signed:
     expires_s: int | None  # presigned only
 
 
+def access_key_id(request: Request) -> str:
+    """Whose key a request is signed with.
+
+    Raises: S3Error: it is not signed, or not as it must be.
+    """
+    return _who_signed(request).access_key_id
+
+
+def _who_signed(request: Request) -> _Signed:
+    return _presigned(request) if "X-Amz-Signature" in request.args else _from_header(request)
+
+
 def check_signature(
     request: Request, *, region: str, secrets: Mapping[str, str] | None, now: datetime
 ) -> None:
@@ -47,7 +59,7 @@ def check_signature(
         S3Error: AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, RequestTimeTooSkewed
             or one about the form of the signature.
     """
-    signed = _presigned(request) if "X-Amz-Signature" in request.args else _from_header(request)
+    signed = _who_signed(request)
     presigned = signed.expires_s is not None
     if signed.service != "s3":
         raise _misformed(presigned, 'incorrect service. This endpoint belongs to "s3".')
