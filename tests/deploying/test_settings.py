@@ -17,12 +17,10 @@ PARAMETERS = {
     "LogLevel": {"Type": "String", "Default": "INFO"},
     "MaxCostPerDay": {"Type": "String", "Default": ""},
 }
-Sources = Callable[..., dict[str, tuple[str, str, str | None]]]
+Shown = tuple[str, str, str | None]
 
 
-def sources(
-    file: dict[str, str], **where: dict[str, str]
-) -> dict[str, tuple[str, str, str | None]]:
+def sources(file: dict[str, str], **where: dict[str, str]) -> dict[str, Shown]:
     told = {"deployed": {}, "stand_in": {}, **where}
     values = of_stage(PARAMETERS, StageFile(Path("prod.toml"), parameters=file), **told)
     return {one.setting.name: (one.value, one.source, one.pending) for one in values}
