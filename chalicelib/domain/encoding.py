@@ -86,10 +86,9 @@ def timecode(seconds: float, frame_rate: float | None) -> str:
 
 def _clipping(sample: Sample, frame_rate: float | None) -> dict[str, str]:
     """The end is the last frame that is still in."""
-    first_s = sample.start_s - sample.run_in_s
-    last_s = first_s + sample.encoded_s - 1 / (frame_rate or 30.0)
+    last_s = sample.end_s - 1 / (frame_rate or 30.0)
     return {
-        "StartTimecode": timecode(first_s, frame_rate),
+        "StartTimecode": timecode(sample.start_s, frame_rate),
         "EndTimecode": timecode(last_s, frame_rate),
     }
 

@@ -56,7 +56,7 @@ def search_cost_usd(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
     search = plan.search
     if search is None or facts.video is None or plan.width is None or plan.height is None:
         return 0.0
-    seconds = max(search.encoded_s, prices.minimum_seconds) * len(search.levels)
+    seconds = max(search.sampled_s, prices.minimum_seconds) * len(search.levels)
     return seconds / 60 * _usd_per_minute(plan, facts, prices)
 
 

@@ -84,7 +84,7 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
         return plan
     levels = " and ".join(dial.label(level) for level in search.levels)
     how = (
-        f"{len(search.samples)} samples, {search.encoded_s:g} s together, are encoded at levels "
+        f"{len(search.samples)} samples, {search.sampled_s:g} s together, are encoded at levels "
         f"{levels} first, to find the lowest that looks good enough."
     )
     return replace(

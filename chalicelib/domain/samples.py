@@ -8,14 +8,11 @@ weigh more than they do in the film. (docs/quality.md has what else was tried.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 #: Samples last a second; where there is time for more than this many, two.
 SAMPLES_MOST = 30
-#: What is encoded before and after a sample only because an encoder looks both ways: it begins
-#: coarsely, and takes less care of what it sees is not needed for long.
-RUN_IN_S, RUN_OUT_S = 0.0, 0.0
 #: By how much the samples' effort may be off the film's and be put right.
 EFFORT_BOUNDS = (0.7, 1.4)
 #: Of its part, a sample lies in this middle share.
@@ -26,21 +23,11 @@ WORTH_A_STEP = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A stretch of the film that stands for `weight` of it; weights add up to 1.
-
-    Attributes:
-        run_in_s, run_out_s: what is encoded besides, before and after it, and not scored.
-    """
+    """A stretch of the film that stands for `weight` of it; weights add up to 1."""
 
     start_s: float
     length_s: float
     weight: float
-    run_in_s: float = 0.0
-    run_out_s: float = 0.0
-
-    @property
-    def encoded_s(self) -> float:
-        return self.run_in_s + self.length_s + self.run_out_s
 
     @property
     def end_s(self) -> float:
@@ -56,19 +43,17 @@ def samples(duration_s: float, activity: Sequence[int], *, budget_s: float) -> t
     """
     if duration_s < 2.0:
         return (Sample(start_s=0.0, length_s=duration_s, weight=1.0),)
-    around_s = RUN_IN_S + RUN_OUT_S
-    length_s = 1.0 if budget_s <= SAMPLES_MOST * (1.0 + around_s) else 2.0
+    length_s = 1.0 if budget_s <= SAMPLES_MOST else 2.0
     starts = _starts(duration_s, length_s)
-    count = max(1, min(SAMPLES_MOST, int(budget_s / (length_s + around_s)), len(starts)))
+    count = max(1, min(SAMPLES_MOST, int(budget_s / length_s), len(starts)))
     bounds = [round(number * len(starts) / count) for number in range(count + 1)]
     parts = [starts[first:last] for first, last in pairwise(bounds)]
     weights = [len(part) / len(starts) for part in parts]
     efforts = [[effort(activity, duration_s, start, length_s) for start in part] for part in parts]
-    picked = [
+    return tuple(
         Sample(start_s=part[place], length_s=length_s, weight=weight)
         for part, place, weight in zip(parts, _balanced(efforts, weights), weights, strict=True)
-    ]
-    return _with_surroundings(picked, starts[-1] + length_s)
+    )
 
 
 def _starts(duration_s: float, length_s: float) -> list[float]:
@@ -102,22 +87,6 @@ def _balanced(efforts: Sequence[Sequence[float]], weights: Sequence[float]) -> l
 def _middle(count: int) -> range:
     reach = round(MIDDLE_SHARE / 2 * count)
     return range(max(0, count // 2 - reach), min(count, count // 2 + reach + 1))
-
-
-def _with_surroundings(picked: Sequence[Sample], end_s: float) -> tuple[Sample, ...]:
-    """What is encoded before and after each, as far as the film and its neighbours leave room."""
-    made: list[Sample] = []
-    for sample, following in zip(picked, [*picked[1:], None], strict=True):
-        free_from_s = made[-1].end_s + made[-1].run_out_s if made else 0.0
-        free_to_s = following.start_s if following is not None else end_s
-        made.append(
-            replace(
-                sample,
-                run_in_s=min(RUN_IN_S, sample.start_s - free_from_s),
-                run_out_s=min(RUN_OUT_S, free_to_s - sample.end_s),
-            )
-        )
-    return tuple(made)
 
 
 def effort(activity: Sequence[int], duration_s: float, start_s: float, length_s: float) -> float:

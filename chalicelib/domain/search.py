@@ -82,9 +82,9 @@ class Search:
         return bool(self.points)
 
     @property
-    def encoded_s(self) -> float:
+    def sampled_s(self) -> float:
         """Of the film, at each level."""
-        return sum(sample.encoded_s for sample in self.samples)
+        return sum(sample.length_s for sample in self.samples)
 
 
 def new_search(target: Target, duration_s: float, activity: Sequence[int] = ()) -> Search | None:
@@ -103,14 +103,14 @@ def sampling(target: Target, duration_s: float, activity: Sequence[int] = ()) ->
     levels = levels_to_try(target)
     work_s = SHORT_FILM_WORK_S if duration_s <= SHORT_FILM_S else WORK_SHARE * duration_s
     chosen = samples(duration_s, activity, budget_s=work_s / len(levels))
-    encoded_s = sum(sample.encoded_s for sample in chosen)
+    sampled_s = sum(sample.length_s for sample in chosen)
     return Search(
         metric=target.metric,
         samples=chosen,
         levels=levels,
         duration_s=duration_s,
         effort_ratio=round(effort_ratio(chosen, duration_s, activity), 4),
-        work_share=round(encoded_s * len(levels) / duration_s, 4),
+        work_share=round(sampled_s * len(levels) / duration_s, 4),
     )
 
 

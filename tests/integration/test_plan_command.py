@@ -41,6 +41,17 @@ def test_samples_tell_level_size_and_likeness(long_film: Path) -> None:
     assert long_film.read_bytes() == before
 
 
+def test_a_vmaf_target_is_searched_by_vmaf(long_film: Path) -> None:
+    dry = of_file(long_film, "balanced-vmaf", a_workflow())
+    assert dry.plan is not None and dry.plan.search is not None, dry.problem
+    search = dry.plan.search
+    assert (search.metric, dry.plan.metric) == ("VMAF", "VMAF")
+    low, high = search.points
+    assert 20 < low.mean < high.mean <= 100
+    assert dry.plan.route is not Route.ENCODE or (search.predicted_mean or 0) >= 90
+    assert "VMAF" in dry.plan.reasons[0]
+
+
 def test_the_command_prints_json_or_a_table(
     long_film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import samples, search
 from chalicelib.domain.mp4 import Pictures
-from chalicelib.domain.points import point
+from chalicelib.domain.ordinary import to_db
+from chalicelib.domain.points import BEGINNING_SHARE, point
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Search, Target
 
@@ -108,7 +109,8 @@ def test_a_point_weighs_its_samples_and_finds_the_worst_frames() -> None:
         keys=[0, 50],
     )
     found = point(plan, 2.0, frames, pictures, 200_000)
-    assert found.mean == pytest.approx(0.75 * 0.98 + 0.25 * 0.90)
+    sampled_db = to_db(0.75 * 0.98 + 0.25 * 0.90, "SSIM")
+    assert to_db(found.mean, "SSIM") == pytest.approx(1.025 * sampled_db, abs=1e-3)
     assert found.worst == pytest.approx(0.90)
     assert found.bitrate_bps == 8 * (0.75 * 50_000 + 0.25 * 150_000)
     without = point(plan, 2.0, frames, None, 200_000)
@@ -157,6 +159,25 @@ def test_samples_that_go_on_where_the_last_ended_have_no_beginnings_to_spare() -
     pictures = replace(pictures, keys=[0])
     found = point(plan, 2.0, [0.9] * 50, pictures, 60_000)
     assert found.bitrate_bps == round(8 * (25_000 + 10_000 * 20 / 99))
+
+
+@pytest.mark.parametrize(
+    ("starts_s", "begun"), [((0.0, 9.0), 1.0), ((0.0, 1.0), 0.5), ((0.0, 1.0, 2.0, 5.0), 0.5)]
+)
+def test_only_samples_that_begin_anew_are_taken_to_score_lower_than_the_film(
+    starts_s: tuple[float, ...], begun: float
+) -> None:
+    share = 1 / len(starts_s)
+    plan = Search(
+        metric="VMAF",
+        samples=tuple(Sample(start_s=s, length_s=1.0, weight=share) for s in starts_s),
+        levels=(5.0,),
+        work_share=0.1,
+    )
+    found = point(plan, 5.0, [90.0] * 100, None, 1000)
+    expected_db = to_db(90.0, "VMAF") * (1 + BEGINNING_SHARE * begun)
+    assert to_db(found.mean, "VMAF") == pytest.approx(expected_db, abs=1e-5)
+    assert found.worst == 90.0
 
 
 def test_samples_without_scores_say_nothing() -> None:
