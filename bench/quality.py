@@ -81,7 +81,12 @@ def measure(name: str, shelf: Shelf, target: Target) -> tuple[Row, Dial]:
         width=video.display_width // 2 * 2,
         height=video.display_height // 2 * 2,
         scaled=bool(video.display_width % 2 or video.display_height % 2),
-        search=search.sampling(target, duration_s, facts.activity),
+        search=search.sampling(
+            target,
+            duration_s,
+            facts.activity,
+            size=(video.display_width, video.display_height),
+        ),
     )
     points, search_cpu_s = _sampled(shelf, plan, facts)
     assert plan.search is not None

@@ -18,8 +18,22 @@ TYPICAL_SCORES = {
     "SSIM": (0.9307, 0.9491, 0.9635, 0.9727, 0.9793, 0.9850, 0.9894, 0.9918, 0.9936, 0.9954),
     "VMAF": (65.63, 75.15, 82.51, 87.29, 90.78, 93.46, 95.37, 96.53, 97.28, 97.82),
 }
+#: A screen, for which VMAF's model was made, and what a picture's VMAF loses in decibels each time
+#: it is magnified twofold to fill one: the encoder reports what the picture scores at its own size.
+#: (Five films at level 6, magnified 1.5 to 3 times: 1.6 to 2.3 dB, docs/quality.md.)
+#: Source: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md
+SCREEN = 1920, 1080
+SCREEN_DB = 2.1
 #: kbit/s of each level at 1080p30, likewise.
 TYPICAL_KBPS = (720, 991, 1386, 1844, 2457, 3335, 4472, 5908, 7945, 11406)
+
+
+def lost_on_screen_db(metric: str, width: int, height: int) -> float:
+    """By how much a picture's score is lower when it fills a screen than at its own size."""
+    long, short = max(width, height), min(width, height)
+    if metric != "VMAF" or not short:
+        return 0.0
+    return SCREEN_DB * max(0.0, math.log2(min(SCREEN[0] / long, SCREEN[1] / short)))
 
 
 def typical_db(level: float, metric: str) -> float:

@@ -79,7 +79,9 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
     duration_s = facts.picture_s
     if not preset.search or duration_s is None:
         return plan
-    search = new_search(preset.target, duration_s, facts.activity)
+    search = new_search(
+        preset.target, duration_s, facts.activity, size=(plan.width or 0, plan.height or 0)
+    )
     if search is None:
         return plan
     levels = " and ".join(dial.label(level) for level in search.levels)

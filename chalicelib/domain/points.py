@@ -47,14 +47,19 @@ def point(
     sampled_db = to_db(
         math.fsum(score * share for score, share in weighted) / weight, search.metric
     )
-    mean = from_db(sampled_db * (1 + BEGINNING_SHARE * _begun(search.samples)), search.metric)
+    mean_db = sampled_db * (1 + BEGINNING_SHARE * _begun(search.samples))
+    worst_db = to_db(_worst(weighted, weight / 100), search.metric)
+    mean, worst = (
+        from_db(decibels - search.lost_on_screen_db, search.metric)
+        for decibels in (mean_db, worst_db)
+    )
     whole_bps = size_bytes * 8 / search.sampled_s
     bitrate = _bitrate(search, pictures) if pictures is not None else whole_bps
     return Point(
         level=level,
         bitrate_bps=round(bitrate * search.effort_ratio),
         mean=round(mean, 6),
-        worst=round(_worst(weighted, weight / 100), 6),
+        worst=round(worst, 6),
     )
 
 

@@ -27,7 +27,9 @@ def likely_bytes(plan: Plan, facts: MediaFacts) -> int | None:
     if plan.route not in (Route.SEARCH, Route.ENCODE) or duration_s is None or facts.video is None:
         return None
     assert plan.width and plan.height and plan.qvbr_level
-    level = levels_to_try(plan.target)[0] + 1 if plan.route is Route.SEARCH else plan.qvbr_level
+    lost_db = plan.search.lost_on_screen_db if plan.search else 0.0
+    searched = plan.route is Route.SEARCH
+    level = levels_to_try(plan.target, lost_db)[0] + 1 if searched else plan.qvbr_level
     pixel_rate = plan.width * plan.height * (facts.video.frame_rate or 30)
     kbps: float = 2 ** typical_log2(level) * (pixel_rate / _REFERENCE) ** _POWER
     kbps *= CODEC_BITS.get(plan.codec, 1.0)

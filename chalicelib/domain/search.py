@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain import dial
-from chalicelib.domain.ordinary import TYPICAL_SCORES
+from chalicelib.domain.ordinary import SCREEN, TYPICAL_SCORES, from_db, lost_on_screen_db, to_db
 from chalicelib.domain.samples import Sample, effort_ratio, samples
 
 #: Shorter films are encoded at the preset's own level: sampling them costs more than it saves.
@@ -58,6 +58,8 @@ class Search:
     Attributes:
         duration_s: of the film.
         work_share: encoding time of all samples over that of the film once.
+        lost_on_screen_db: by how much the picture scores lower than the encoder reports when it
+            fills a screen.
         effort_ratio: what the samples' bitrate is multiplied by, because the source spends more
             or less on the film than on them.
         points: empty until the samples are encoded.
@@ -70,6 +72,7 @@ class Search:
     levels: tuple[float, ...]
     work_share: float
     duration_s: float = 0.0
+    lost_on_screen_db: float = 0.0
     effort_ratio: float = 1.0
     points: tuple[Point, ...] = ()
     level: float | None = None
@@ -87,20 +90,34 @@ class Search:
         return sum(sample.length_s for sample in self.samples)
 
 
-def new_search(target: Target, duration_s: float, activity: Sequence[int] = ()) -> Search | None:
+def new_search(
+    target: Target,
+    duration_s: float,
+    activity: Sequence[int] = (),
+    *,
+    size: tuple[int, int] = SCREEN,
+) -> Search | None:
     """What to sample for a target; None for a film too short for it.
 
     Args:
         activity: bytes of picture in equally long stretches of the source, where known.
+        size: width and height of the result's picture.
     """
     if duration_s < SHORTEST_S:
         return None
-    return sampling(target, duration_s, activity)
+    return sampling(target, duration_s, activity, size=size)
 
 
-def sampling(target: Target, duration_s: float, activity: Sequence[int] = ()) -> Search:
+def sampling(
+    target: Target,
+    duration_s: float,
+    activity: Sequence[int] = (),
+    *,
+    size: tuple[int, int] = SCREEN,
+) -> Search:
     """The search for a film of any length."""
-    levels = levels_to_try(target)
+    lost_db = lost_on_screen_db(target.metric, *size)
+    levels = levels_to_try(target, lost_db)
     work_s = SHORT_FILM_WORK_S if duration_s <= SHORT_FILM_S else WORK_SHARE * duration_s
     chosen = samples(duration_s, activity, budget_s=work_s / len(levels))
     sampled_s = sum(sample.length_s for sample in chosen)
@@ -109,14 +126,20 @@ def sampling(target: Target, duration_s: float, activity: Sequence[int] = ()) ->
         samples=chosen,
         levels=levels,
         duration_s=duration_s,
+        lost_on_screen_db=round(lost_db, 4),
         effort_ratio=round(effort_ratio(chosen, duration_s, activity), 4),
         work_share=round(sampled_s * len(levels) / duration_s, 4),
     )
 
 
-def levels_to_try(target: Target) -> tuple[float, float]:
-    """A level below and one above the one that ordinary films need."""
+def levels_to_try(target: Target, lost_db: float = 0.0) -> tuple[float, float]:
+    """A level below and one above the one that ordinary films need.
+
+    Args:
+        lost_db: see `Search.lost_on_screen_db`.
+    """
+    wanted = from_db(to_db(target.mean, target.metric) + lost_db, target.metric)
     scores = TYPICAL_SCORES[target.metric]
-    ordinary = next((n for n, score in enumerate(scores, start=1) if score >= target.mean), 10)
+    ordinary = next((n for n, score in enumerate(scores, start=1) if score >= wanted - 1e-9), 10)
     low = min(max(ordinary - BELOW, dial.LOWEST), dial.HIGHEST - BELOW - ABOVE)
     return dial.nearest(low), dial.nearest(low + BELOW + ABOVE)

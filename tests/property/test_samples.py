@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import samples, search
 from chalicelib.domain.mp4 import Pictures
-from chalicelib.domain.ordinary import to_db
+from chalicelib.domain.ordinary import SCREEN_DB, to_db
 from chalicelib.domain.points import BEGINNING_SHARE, point
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Search, Target
@@ -177,10 +177,37 @@ def test_only_samples_that_begin_anew_are_taken_to_score_lower_than_the_film(
     found = point(plan, 5.0, [90.0] * 100, None, 1000)
     expected_db = to_db(90.0, "VMAF") * (1 + BEGINNING_SHARE * begun)
     assert to_db(found.mean, "VMAF") == pytest.approx(expected_db, abs=1e-5)
-    assert found.worst == 90.0
+    assert found.worst == pytest.approx(90.0)
 
 
 def test_samples_without_scores_say_nothing() -> None:
     plan, _ = a_string_of([1000] * 25)
     with pytest.raises(ValueError, match="no frame"):
         point(plan, 2.0, [], None, 1000)
+
+
+@pytest.mark.parametrize(
+    ("size", "lost_db"),
+    [
+        ((1920, 1080), 0.0),
+        ((3840, 2160), 0.0),
+        ((960, 540), SCREEN_DB),
+        ((540, 960), SCREEN_DB),
+        ((960, 300), SCREEN_DB),
+    ],
+)
+def test_vmaf_is_predicted_as_the_picture_looks_on_a_screen(
+    size: tuple[int, int], lost_db: float
+) -> None:
+    target = Target(metric="VMAF", mean=93.0)
+    plan = search.sampling(target, 60.0, size=size)
+    assert plan.lost_on_screen_db == pytest.approx(lost_db)
+    found = point(plan, plan.levels[0], [95.0] * 500, None, 1000)
+    own = point(search.sampling(target, 60.0), 5.0, [95.0] * 500, None, 1000)
+    assert to_db(own.mean, "VMAF") - to_db(found.mean, "VMAF") == pytest.approx(lost_db, abs=1e-4)
+    assert (found.worst < 95.0) == (lost_db > 0)
+    # a higher level is needed, so higher ones are tried
+    assert (plan.levels > search.sampling(target, 60.0).levels) == (lost_db > 0)
+    assert search.sampling(replace(target, metric="SSIM", mean=0.9), 60.0, size=size) == (
+        search.sampling(replace(target, metric="SSIM", mean=0.9), 60.0)
+    )
