@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
+from chalicelib.domain.light import light_problems
 from chalicelib.domain.seconds import Point
 
 #: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
@@ -81,6 +82,7 @@ class StreamTimes:
         transparent: the picture has an alpha channel.
         colour: what its tags say. Video only.
         interlaced: it says that its pictures are pairs of half pictures.
+        light: HDR10's static metadata as ffmpeg words it; None where there is none.
         crowded_frames: how many of a source's frames the result's frame rate has no room for.
         quick_frame_s: the gap between two frames that all but the quickest fifth of them keep.
             Both: source's video only; None where nobody counted.
@@ -101,6 +103,7 @@ class StreamTimes:
     transparent: bool = False
     colour: Colour | None = None
     interlaced: bool = False
+    light: str | None = None
     crowded_frames: int | None = None
     quick_frame_s: float | None = None
 
@@ -315,6 +318,7 @@ def track_problems(
             problems += [
                 *_picture_problems(before, after),
                 *_colour_problems(before, after, tone_mapped=tone_mapped),
+                *_light_problems(before, after),
             ]
     return tuple(problems)
 
@@ -344,6 +348,12 @@ def _picture_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
     if after.interlaced:
         problems.append("the picture is interlaced")
     return problems
+
+
+def _light_problems(before: StreamTimes, after: StreamTimes) -> Iterable[str]:
+    was_hdr, is_hdr = (bool(t.colour and t.colour.hdr) for t in (before, after))
+    stays_hdr = was_hdr and is_hdr
+    return light_problems(before.light, after.light, stays_hdr=stays_hdr, is_hdr=is_hdr)
 
 
 def _colour_problems(

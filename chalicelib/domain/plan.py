@@ -58,9 +58,10 @@ class Plan:
     `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
     or a cap that the preset fixes. `frame_rate` ("60/1") is set where the encoder's own choice for
     a rate that varies lost pictures. `handling` is what is done to the picture beside compressing
-    it. `max_average_bps` bounds the picture's average bitrate where the workflow bounds the file.
-    `then` is what the next attempt aims for where the check fails; `best_effort` says that the
-    better of the attempts is published even so.
+    it. `aim` is the search's target where the floors of the check say something else, as for a film
+    that is tone-mapped. `max_average_bps` bounds the picture's average bitrate where the workflow
+    bounds the file. `then` is what the next attempt aims for where the check fails; `best_effort`
+    says that the better of the attempts is published even so.
     """
 
     route: Route
@@ -86,6 +87,7 @@ class Plan:
     audio: tuple[AudioPlan, ...] = ()
     rotate: bool = False
     frame_rate: str | None = None
+    aim: Target | None = None
     handling: Handling = Handling()  # noqa: RUF009 - frozen, so sharing it is harmless
     search: Search | None = None
     cost: Cost | None = None
@@ -100,6 +102,8 @@ class Plan:
     @property
     def target(self) -> Target:
         """What the search aims at, in `metric`; the floors of the other metric are checks only."""
+        if self.aim is not None:
+            return self.aim
         if self.metric == "VMAF":
             return Target(metric="VMAF", mean=self.vmaf_floor or 0.0, worst=self.vmaf_worst_floor)
         return Target(metric="SSIM", mean=self.ssim_floor or 0.0, worst=self.ssim_worst_floor)

@@ -9,7 +9,7 @@ from chalicelib.domain import dial
 from chalicelib.domain.bitrate import preset_cap_bps, source_bps
 from chalicelib.domain.keeping import reason_to_keep, refusal
 from chalicelib.domain.losses import losses, too_dear
-from chalicelib.domain.material import handling, handling_words
+from chalicelib.domain.material import check_floor, handling, handling_words
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.picture import output_size
 from chalicelib.domain.plan import Plan, Route
@@ -41,6 +41,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
     has_bps = source_bps(facts, video)
     cap_bps = preset_cap_bps(video, preset, width, height)
     max_bitrate = min(cap_bps, has_bps or cap_bps)
+    floor = check_floor(handled, preset)
     plan = Plan(
         route=Route.ENCODE,
         preset=preset.name,
@@ -57,8 +58,9 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         width=width,
         height=height,
         scaled=(width, height) != (video.display_width, video.display_height),
-        ssim_floor=preset.ssim_floor,
-        ssim_worst_floor=preset.ssim_worst_floor,
+        ssim_floor=floor.mean,
+        ssim_worst_floor=floor.worst,
+        aim=preset.target if handled.tone_map else None,
         metric=preset.metric,
         vmaf_floor=preset.vmaf_floor,
         vmaf_worst_floor=preset.vmaf_worst_floor,

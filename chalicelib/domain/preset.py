@@ -78,5 +78,7 @@ def _problems(preset: Preset) -> Iterator[str]:
         yield "a VMAF target needs vmaf_floor"
     if preset.hdr == "carry" and preset.codec != "H_265":
         yield "only H_265 carries HDR"
+    if preset.hdr == "tone_map" and preset.metric != "SSIM":
+        yield "films that are tone-mapped are searched by SSIM only"
     if unknown := [kind for kind in preset.keep_if_lost if kind not in KINDS]:
         yield f"keep_if_lost knows {', '.join(KINDS)}, not {', '.join(unknown)}"

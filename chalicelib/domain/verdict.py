@@ -24,6 +24,9 @@ MISSING_S, MISSING_SHARE, MISSING_AT_MOST_S = 0.5, 0.02, 5.0
 #: The encoder compares its result with what it decoded, we with what players show. On 70 clips the
 #: two means were within 0.001 of each other; a mirrored picture was 0.26 and more apart.
 DISAGREEMENT = 0.1
+#: How far the encoder's own report may stay below an aim: samples mislead by as much
+#: (docs/quality.md).
+AIM_SLACK = 0.01
 
 
 class Decision(StrEnum):
@@ -85,6 +88,8 @@ def judge(
         if not tries_left:
             return _keep(why)
         return Verdict(decision=Decision.RETRY_HIGHER, reason=why, problems=(why,))
+    if too_low := _below_aim(plan, encoder_ssim_mean):
+        return _keep(f"No setting looked good enough: {too_low}.", (too_low,))
     low = score_problems(plan, measurement)
     if low and _is_another_picture(plan, measurement, encoder_ssim_mean):
         return _keep(
@@ -208,6 +213,21 @@ def score_problems(plan: Plan, measurement: Measurement) -> tuple[str, ...]:
             f"below {plan.ssim_worst_floor:.3f}"
         )
     return tuple(problems)
+
+
+def _below_aim(plan: Plan, encoder_ssim_mean: float | None) -> str | None:
+    """Where our comparison can only tell whether it is the same picture, as after tone mapping by
+    another curve than ours, the encoder's own report decides about the rest."""
+    if plan.aim is None:
+        return None
+    if encoder_ssim_mean is None:
+        return "the encoder did not report any likeness"
+    if encoder_ssim_mean >= plan.aim.mean - AIM_SLACK:
+        return None
+    return (
+        f"likeness to what was encoded (mean SSIM, the encoder's own report) is "
+        f"{rounded_down(encoder_ssim_mean, 3)}, below {plan.aim.mean:.3f}"
+    )
 
 
 def _is_another_picture(

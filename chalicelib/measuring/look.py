@@ -19,6 +19,7 @@ from chalicelib.domain.ffmpeg_output import (
     StreamPackets,
     parse_probe,
 )
+from chalicelib.domain.light import LightLines
 from chalicelib.domain.measurement import StreamTimes
 from chalicelib.measuring.workbench import Film, Workbench
 
@@ -79,6 +80,8 @@ def look(
     whole = bench.clip(film).size_bytes <= WHOLE_READ_BYTES and not ends_only
     times, is_complete = _times(bench, film, probe, complaints, whole=whole)
     found = _look_of(probe, times, is_complete=is_complete, rate=Fraction(rate) if rate else None)
+    if any(track.colour and track.colour.hdr for track in found.tracks):
+        found = _with_light(found, _light(bench, film))
     if any(stream.is_guessed for stream in times.of("video")):
         first_s = _first_frame_s(bench, film)
         return found if first_s is None else replace(found, video_start_s=first_s)
@@ -144,6 +147,20 @@ def _list_packets(
         times.streams.clear()
         arguments = [*opened, "-map", "0:a?", "-c:a", "copy", *listing]
         bench.run_counting(arguments, Complaints(), times.feed)
+
+
+def _light(bench: Workbench, film: Film) -> str | None:
+    """HDR10's static metadata, which may be in the first picture and nowhere else."""
+    lines = LightLines()
+    opened = bench.reading(film, "-t", f"{_HEAD_S:g}")
+    shown = ["-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo", "-f", "null", "-"]
+    bench.run(["-hide_banner", "-nostdin", *opened, *shown], on_stderr=lines.feed)
+    return lines.text
+
+
+def _with_light(look: Look, light: str | None) -> Look:
+    tracks = (replace(t, light=light) if t.kind == "video" else t for t in look.tracks)
+    return replace(look, tracks=tuple(tracks))
 
 
 def _first_frame_s(bench: Workbench, film: Film) -> float | None:

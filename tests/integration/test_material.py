@@ -19,7 +19,7 @@ from chalicelib.domain.measurement import Measurement, StreamTimes
 from chalicelib.domain.media import MediaFacts, VideoTrack
 from chalicelib.domain.plan import Plan, Route
 from chalicelib.domain.planner import make_plan
-from chalicelib.domain.verdict import Decision, Verdict, judge, next_plan
+from chalicelib.domain.verdict import Decision, Verdict, damage_problems, judge, next_plan
 from chalicelib.measuring.measure import measure
 from chalicelib.measuring.workbench import Clip
 from slimreel import offline
@@ -116,6 +116,7 @@ def compressed(path: Path, preset: str = "balanced", *, attempts: int = 3) -> Ou
             attempt=attempt,
             first_attempt=1,
             max_attempts=attempts,
+            encoder_ssim_mean=reported(result),
         )
         if verdict.decision is not Decision.RETRY_HIGHER:
             break
@@ -127,6 +128,12 @@ def encoded(path: Path, plan: Plan, folder: Path) -> Path:
     settings = job_settings(plan, source_url="s3://files/in", destination_url="s3://files/result")
     offline.encode(path, settings, folder)
     return folder / "result.mp4"
+
+
+def reported(result: Path) -> float:
+    """The encoder's own mean."""
+    table = result.with_name("result_SSIM.csv").read_text()
+    return float(table.split("Average:")[1].split()[0])
 
 
 def clip(path: Path) -> Clip:
@@ -149,6 +156,24 @@ def test_hdr_stays_hdr_in_hevc_and_is_left_alone_by_h264(
     video = done.facts.video
     assert video is not None and done.picture.light == video.light
     assert (video.light is not None and video.light.is_whole) is (kind == "HDR10")
+
+
+@pytest.mark.parametrize(
+    ("transfer", "static", "said"),
+    [
+        ("smpte2084", False, "HDR10 metadata (mastering display, light levels) is missing"),
+        ("bt709", False, "tagged SDR"),
+        ("arib-std-b67", False, "tagged HLG"),
+    ],
+)
+def test_hdr_under_another_tag_is_never_published(
+    tmp_path: Path, transfer: str, static: bool, said: str
+) -> None:
+    source = hdr(tmp_path / "hdr.mov", "smpte2084", static=True, size="64x64")
+    wrong = hdr(tmp_path / "wrong.mov", transfer, static=static, size="64x64")
+    found = measure(TOOL, source=clip(source), result=clip(wrong))
+    assert isinstance(found, Measurement)
+    assert any(said in problem for problem in damage_problems(found, planned(source)))
 
 
 def test_static_metadata_that_only_the_job_knows_is_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
 from chalicelib.domain.material import Handling
 from chalicelib.domain.measurement import Measurement, StreamTimes
+from chalicelib.domain.search import Target
 from chalicelib.domain.verdict import Decision, judge
 from tests.examples import a_plan, a_score, tracks
 
@@ -56,7 +57,13 @@ def coloured(colour: Colour, **changes: object) -> tuple[StreamTimes, ...]:
     return replace(video, colour=colour, **changes), sound  # type: ignore[arg-type]
 
 
-def decided(source: Colour, result: Colour, *, tone_map: bool = False) -> Decision:
+def decided(
+    source: Colour,
+    result: Colour,
+    *,
+    tone_map: bool = False,
+    encoder_ssim_mean: float | None = 0.96,
+) -> Decision:
     measurement = Measurement(
         source_tracks=coloured(source),
         result_tracks=coloured(result),
@@ -66,7 +73,10 @@ def decided(source: Colour, result: Colour, *, tone_map: bool = False) -> Decisi
         score=a_score(),
     )
     return judge(
-        plan=a_plan(handling=Handling(tone_map=tone_map)),
+        plan=a_plan(
+            handling=Handling(tone_map=tone_map),
+            aim=Target(metric="SSIM", mean=0.95, worst=0.85) if tone_map else None,
+        ),
         measurement=measurement,
         source_size_bytes=100,
         result_size_bytes=50,
@@ -74,6 +84,7 @@ def decided(source: Colour, result: Colour, *, tone_map: bool = False) -> Decisi
         attempt=1,
         first_attempt=1,
         max_attempts=3,
+        encoder_ssim_mean=encoder_ssim_mean,
     ).decision
 
 
@@ -93,3 +104,18 @@ def test_nothing_is_published_under_a_wrong_tag(
     source: Colour, result: Colour, tone_map: bool, decision: Decision
 ) -> None:
     assert decided(source, result, tone_map=tone_map) is decision
+
+
+@pytest.mark.parametrize(
+    ("reported", "decision"),
+    [
+        (0.96, Decision.ACCEPT),
+        (0.945, Decision.ACCEPT),  # as near as samples tell
+        (0.93, Decision.KEEP_ORIGINAL),
+        (None, Decision.KEEP_ORIGINAL),
+    ],
+)
+def test_after_tone_mapping_the_encoder_s_own_report_counts(
+    reported: float | None, decision: Decision
+) -> None:
+    assert decided(PQ, SDR, tone_map=True, encoder_ssim_mean=reported) is decision

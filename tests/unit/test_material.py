@@ -93,6 +93,8 @@ def test_dynamic_metadata_is_left_alone_by_every_preset(hdr: str) -> None:
 def test_a_preset_may_ask_for_sdr_and_is_told_what_that_costs(hdr: str) -> None:
     plan = of("balanced-sdr", hdr=hdr, bit_depth=10, light=LIGHT)
     assert encodes(plan) and plan.handling == Handling(tone_map=True)
+    assert (plan.ssim_floor, plan.ssim_worst_floor) == (0.80, 0.60)
+    assert plan.target == a_preset("balanced-sdr").target  # which the search aims at all the same
     assert any(f"{hdr} becomes SDR" in loss for loss in plan.losses)
     selector, video = sent(plan)
     corrector = video["VideoPreprocessors"]["ColorCorrector"]
@@ -285,6 +287,7 @@ def test_a_plain_film_is_worth_the_strictest_preset() -> None:
         ({"hdr": "carry"}, "only H_265 carries HDR"),
         ({"hdr": "yes"}, "hdr is one of"),
         ({"interlaced": "no"}, "interlaced is one of"),
+        ({"hdr": "tone_map", "metric": "VMAF", "vmaf_floor": 93}, "searched by SSIM only"),
         ({"keep_if_lost": ["subtitels"]}, "not subtitels"),
     ],
 )
