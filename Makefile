@@ -33,7 +33,7 @@ fuzz: $(READY) ## Try thousands of new examples in the property tests, and ten t
 	$(BIN)/python -m pytest -q tests/property tests/model tests/unit tests/hostile --hypothesis-profile=fuzz --timeout=0
 
 .PHONY: reliability
-reliability: $(READY) ## Run every cell of the fault matrix and write docs/reliability.md anew
+reliability: $(READY) ## Run every cell of the fault matrix; write docs/reliability.md and the record of calls anew
 	$(BIN)/python -m tests.reliability.document
 
 .PHONY: lint

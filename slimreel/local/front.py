@@ -81,8 +81,9 @@ class Front:
             return self._by_path(request)
         if service in self._services:
             self.count(service, request.method)
-            if self._guard is not None and service == "mediaconvert":
-                refusal = self._guard.refusal_of_mediaconvert(access_key_id(request), request)
+            if self._guard is not None and service != "s3":
+                key = access_key_id(request)
+                refusal = self._guard.refusal_of_request(key, service, request)
                 if refusal is not None:
                     return refusal
             return self._services[service](request)

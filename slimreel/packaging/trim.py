@@ -16,6 +16,8 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _DISCOVERY = PurePosixPath("googleapiclient/discovery_cache/documents")
 #: The only Google API that is called; the client finds its description here, offline.
 _KEPT_DOCUMENTS = ("drive.v3.json",)
+#: For type checkers, for the compiler of protocol buffers, for pip.
+_NEVER_READ = (".pyi", ".proto", ".dist-info/RECORD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def _is_needed(name: str) -> bool:
     path = PurePosixPath(name)
     if path.is_relative_to(_DISCOVERY):
         return path.name in _KEPT_DOCUMENTS
-    return not name.endswith("/")
+    return not name.endswith(("/", *_NEVER_READ))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -81,6 +81,17 @@ def test_of_googles_api_descriptions_only_drives_is_kept(tmp_path: Path) -> None
     assert size.unpacked_bytes == 2
 
 
+def test_what_no_program_reads_stays_behind(tmp_path: Path) -> None:
+    names = ("a/a.py", "a/a.pyi", "a/a.proto", "a-1.dist-info/RECORD", "a-1.dist-info/METADATA")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        for name in names:
+            packed.writestr(name, "")
+    trim(tmp_path / "all.zip", tmp_path / "trimmed.zip")
+    with zipfile.ZipFile(tmp_path / "trimmed.zip") as packed:
+        left = [name for name in packed.namelist() if "__pycache__" not in name]
+    assert sorted(left) == ["a-1.dist-info/METADATA", "a/a.py"]
+
+
 def test_files_keep_neither_time_nor_owner_but_the_right_to_run(tmp_path: Path) -> None:
     (tmp_path / "layer").mkdir()
     tool = tmp_path / "layer" / "ffmpeg"

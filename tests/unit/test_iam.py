@@ -10,7 +10,7 @@ from werkzeug.test import EnvironBuilder
 from slimreel.local.iam.needs import (
     UnknownCall,
     of_aws_call,
-    of_mediaconvert,
+    of_request,
     of_s3,
     to_delete,
     to_hear_of_absence,
@@ -156,20 +156,25 @@ def test_what_nobody_has_judged_yet_is_not_let_through(call: AwsCall) -> None:
         of_aws_call(call)
 
 
+def test_nor_is_a_service_that_no_function_needs_today() -> None:
+    with pytest.raises(UnknownCall, match="lambda:POST"):
+        of_request("lambda", http("POST", "/2015-03-31/functions/f/invocations"))
+
+
 def http(method: str, path: str, **options: Any) -> Request:
     return Request(EnvironBuilder(path, method=method, **options).get_environ())
 
 
 def test_an_encode_is_created_with_a_role_that_may_be_lent() -> None:
     body = json.dumps({"queue": "arn:q", "role": "arn:aws:iam::1:role/encoder"})
-    create, lend = of_mediaconvert(http("POST", "/2017-08-29/jobs", data=body))
+    create, lend = of_request("mediaconvert", http("POST", "/2017-08-29/jobs", data=body))
     assert (create.action, create.resource) == ("mediaconvert:CreateJob", "arn:q")
     assert (lend.action, lend.resource) == ("iam:PassRole", "arn:aws:iam::1:role/encoder")
     assert lend.context == {"iam:PassedToService": "mediaconvert.amazonaws.com"}
 
 
 def test_a_queue_by_its_name_is_its_arn() -> None:
-    (need,) = of_mediaconvert(http("GET", "/2017-08-29/jobs?queue=slimreel"))
+    (need,) = of_request("mediaconvert", http("GET", "/2017-08-29/jobs?queue=slimreel"))
     assert need.resource == f"arn:aws:mediaconvert:{ACCOUNT}:queues/slimreel"
 
 

@@ -19,7 +19,7 @@ from slimreel.local.aws_errors import error_like
 from slimreel.local.iam.needs import (
     UnknownCall,
     of_aws_call,
-    of_mediaconvert,
+    of_request,
     of_s3,
     to_delete,
     to_hear_of_absence,
@@ -125,13 +125,15 @@ class Guard:
         message = self._denial(role, lambda: of_aws_call(call))
         return None if message is None else _refused(call.service, call.environ, message)
 
-    def refusal_of_mediaconvert(self, key: str | None, request: Request) -> Response | None:
-        """The same for MediaConvert."""
+    def refusal_of_request(
+        self, key: str | None, service: str, request: Request
+    ) -> Response | None:
+        """The same for services with a stand-in of their own; S3 asks for itself."""
         role = self._roles.get(key or "")
         if role is None:
             return None
-        message = self._denial(role, lambda: of_mediaconvert(request))
-        return None if message is None else _refused("mediaconvert", request.environ, message)
+        message = self._denial(role, lambda: of_request(service, request))
+        return None if message is None else _refused(service, request.environ, message)
 
     def of_s3(self, key: str | None, call: Call) -> Denials | None:
         """What to tell a caller of S3; None where it may do all."""

@@ -116,8 +116,13 @@ _SERVICES: dict[str, Callable[[str, Mapping[str, Any]], list[Need]]] = {
 }
 
 
-def of_mediaconvert(request: Request) -> list[Need]:
-    """Raises: UnknownCall."""
+def of_request(service: str, request: Request) -> list[Need]:
+    """Of a call to a service with a stand-in of its own.
+
+    Raises: UnknownCall.
+    """
+    if service != "mediaconvert":
+        raise UnknownCall(f"{service}:{request.method} {request.path}")
     call = model.match(request.method, request.path)
     if call is None:
         raise UnknownCall(f"mediaconvert:{request.method} {request.path}")
@@ -131,10 +136,10 @@ def of_mediaconvert(request: Request) -> list[Need]:
             return [Need(action=action, resource=_queue(request.args.get("queue", "Default")))]
         case "CreateJob":
             body = json.loads(request.get_data())
-            service = {"iam:PassedToService": "mediaconvert.amazonaws.com"}
+            lent_to = {"iam:PassedToService": "mediaconvert.amazonaws.com"}
             return [
                 Need(action=action, resource=_queue(body.get("queue") or "Default")),
-                Need(action="iam:PassRole", resource=str(body.get("role")), context=service),
+                Need(action="iam:PassRole", resource=str(body.get("role")), context=lent_to),
             ]
     raise UnknownCall(action)
 
