@@ -185,7 +185,10 @@ def as_table(found: Sequence[Dry]) -> Table:
 
 
 def _cells(dry: Dry) -> Iterator[str | Text]:
-    yield Text.assemble(one_line(dry.name), "\n", (_what(dry), "dim"))
+    lines = (_what(dry), *_lost(dry))
+    yield Text.assemble(
+        one_line(dry.name), *(part for line in lines for part in ("\n", (line, "dim")))
+    )
     yield human_size(dry.size_bytes)
     about = "" if dry.sampled or not _encodes(dry) else "~ "
     yield "" if dry.predicted_bytes is None else about + human_size(dry.predicted_bytes)
@@ -215,6 +218,11 @@ def _what(dry: Dry) -> str:
         return f"{_WORDS[dry.plan.route]}, at a level that samples will tell"
     assert dry.plan.qvbr_level is not None
     return f"{_WORDS[dry.plan.route]} at QVBR level {dial.label(dry.plan.qvbr_level)}"
+
+
+def _lost(dry: Dry) -> Iterator[str]:
+    if dry.plan is not None and _encodes(dry):
+        yield from (f"not carried over: {one_line(loss)}" for loss in dry.plan.losses)
 
 
 # The command

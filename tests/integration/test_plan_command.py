@@ -64,6 +64,20 @@ def test_the_command_prints_json_or_a_table(
     assert "long.mp4" in printed and "~ guessed from ordinary films" in printed
 
 
+def test_what_would_be_lost_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    extra = ("-pix_fmt", "yuv422p10le", "-c:a", "pcm_s16le", "-timecode", "10:00:00:00")
+    clip = camera_clip(tmp_path / "clip.mov", size="160x90", duration_s=0.5, extra=extra)
+    assert main(["plan", str(clip)]) == 0
+    printed = capsys.readouterr().out
+    for loss in ("10-bit colour becomes 8-bit", "PCM becomes AAC", "Time code track"):
+        assert loss in printed
+    assert main(["plan", str(clip), "--preset", "master"]) == 0
+    assert "keep the original: The preset “master” keeps originals" in capsys.readouterr().out
+
+
 def test_what_is_kept_or_unreadable_says_why(tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no film")
