@@ -55,6 +55,10 @@ bench: $(READY) ## Measure something: make bench NAME=overhead
 package: $(READY) ## Build what goes to AWS into build/ (STAGE=prod)
 	@$(BIN)/python -m slimreel package --stage $(or $(STAGE),prod)
 
+.PHONY: follow
+follow: $(READY) ## Type docs/deploy.md word by word, against an empty stand-in cloud
+	@$(BIN)/python -m bench.follow
+
 .PHONY: corpus
 corpus: $(READY) ## Send hostile and odd films through the pipeline, real ones too (CLIPS=folder)
 	@$(BIN)/python -m bench.corpus $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))' --out docs/hostile-corpus.md) $(ARGS)

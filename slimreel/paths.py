@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 #: The checkout whose app, workflows and template are run.
@@ -10,5 +11,5 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 UP_DIR = PROJECT_DIR / ".slimreel" / "up"
 #: Where `slimreel up --empty` keeps an account with nothing of Slimreel in it.
 EMPTY_DIR = PROJECT_DIR / ".slimreel" / "empty"
-#: The settings of each stage, as a person wrote them.
-STAGES_DIR = PROJECT_DIR / "stages"
+#: The settings of each stage, as a person wrote them. Not everybody keeps them with the code.
+STAGES_DIR = Path(os.environ.get("SLIMREEL_STAGES") or PROJECT_DIR / "stages")

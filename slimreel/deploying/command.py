@@ -99,9 +99,9 @@ def account_of(options: argparse.Namespace) -> Account:
 
     file = read(options.stage)
     endpoint_url = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-    return connect(
-        options.stage, region=options.region or file.region, endpoint_url=endpoint_url or None
-    )
+    # boto3 knows AWS_DEFAULT_REGION alone; AWS's own tools and SDKs go by AWS_REGION first.
+    region = options.region or file.region or os.environ.get("AWS_REGION")
+    return connect(options.stage, region=region, endpoint_url=endpoint_url or None)
 
 
 def _deploy(options: argparse.Namespace, console: Console) -> int:

@@ -65,6 +65,8 @@ class Value:
 COMMAND = (
     Setting("command", "SLIMREEL_URL", "text", "", "Which Slimreel status, list, submit, cancel, "
             "retry and revoke ask: the API's address. Empty is the slimreel up on this machine."),
+    Setting("command", "SLIMREEL_STAGES", "text", "", "The folder of <stage>.toml files. Empty is "
+            "stages in the checkout."),
     Setting("command", "AIRTABLE_TOKEN", "text", "", "The token for slimreel airtable setup."),
     Setting("command", "AWS_PROFILE, AWS_REGION …", "text", "", "The usual ones of AWS: who you "
             "are, and where."),
