@@ -132,11 +132,12 @@ def _table(run: Run) -> str:
     """Where the time went; "beside" is what the pipeline took itself."""
     passage, bare = run.piped.passage, run.bare
     bare_s = {"encode": bare.encode_s, "measure": bare.measure_s}
+    spent_s: dict[str, float] = {}
+    for one in passage.steps():  # a step comes again with each attempt
+        spent_s[one.step] = spent_s.get(one.step, 0.0) + one.seconds
     rows = [
-        _row(
-            one.step, one.seconds, run.piped.ffmpeg_s.get(one.step, 0.0), bare_s.get(one.step, 0.0)
-        )
-        for one in passage.steps()
+        _row(step, seconds, run.piped.ffmpeg_s.get(step, 0.0), bare_s.get(step, 0.0))
+        for step, seconds in spent_s.items()
     ]
     whole = _row("all", passage.wall_s, sum(run.piped.ffmpeg_s.values()), bare.wall_s)
     head = ("step", "seconds", "of it ffmpeg", "beside it", "ffmpeg bare")
