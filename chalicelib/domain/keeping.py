@@ -65,7 +65,7 @@ def reason_to_keep(
     if facts.odd_turn:
         return (
             f"The picture is {facts.odd_turn} when it plays, which the encoder cannot do; it would "
-            "come out otherwise."
+            "come out the wrong way round."
         )
     if video.rotation_deg and not _can_be_turned(facts, video):
         return (

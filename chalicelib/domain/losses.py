@@ -121,4 +121,4 @@ def _beside_losses(beside: Iterable[Beside]) -> Iterator[Loss]:
         languages = [b.language for b in beside if b.noun == noun and b.language]
         named = f" ({', '.join(dict.fromkeys(languages))})" if languages else ""
         what = f"{noun}{named}" if count == 1 else f"{noun}s{named}, {count} of them"
-        yield Loss((kind,), f"{what[0].upper()}{what[1:]}: not carried over by the encoder.")
+        yield Loss((kind,), f"{what[0].upper()}{what[1:]}, as the encoder writes none to MP4.")

@@ -66,7 +66,7 @@ def test_a_film_of_a_camera_comes_out_upright_with_all_its_sound(
         assert [track.language for track in result.streams.audio] == ["eng", "fra"]
     [email] = studio.emails(job.job_id)
     assert "- Audio tracks 1, 2: PCM becomes AAC at 128 kbit/s." in email.body
-    assert "- Time code track (eng): not carried over by the encoder." in email.body
+    assert "- Time code track (eng), as the encoder writes none to MP4." in email.body
 
 
 def test_a_title_with_transparency_stays_as_it_is(studio: Studio, tmp_path: Path) -> None:

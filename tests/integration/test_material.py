@@ -475,6 +475,6 @@ def test_what_mp4_does_not_carry_is_listed_and_can_keep_the_original(
 ) -> None:
     source = subtitled(tmp_path / name, codec)
     losses = planned(source).losses
-    assert {loss.split(":")[0] for loss in losses} == lost
+    assert {loss.split(", as")[0] for loss in losses} == lost
     reason = kept(source, "master")
     assert "keeps originals rather than this" in reason

@@ -235,9 +235,9 @@ def test_every_track_that_is_lost_is_named_beforehand() -> None:
         Beside(kind="chapters", noun="chapters"),
     )
     assert planned(some_facts(data_tracks=3, beside=tracks)).losses == (
-        "Subtitle tracks (deu, eng), 2 of them: not carried over by the encoder.",
-        "Time code track: not carried over by the encoder.",
-        "Chapters: not carried over by the encoder.",
+        "Subtitle tracks (deu, eng), 2 of them, as the encoder writes none to MP4.",
+        "Time code track, as the encoder writes none to MP4.",
+        "Chapters, as the encoder writes none to MP4.",
     )
 
 
