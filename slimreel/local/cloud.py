@@ -287,6 +287,7 @@ class Cloud:
             faults=self.faults,
             concurrent_jobs=self._encoder_concurrency,
             encoder=self._encoder,
+            may=self.guard.role_may,
         )
         self._closing.callback(self.mediaconvert.close)
         self.drive_root.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ test likewise, so a permission that is missing fails there, too.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,11 @@ import requests
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import storage as storage_module
+from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.job import Status
 from slimreel.local.iam import Used
 from slimreel.template import cloudformation, logical_id
+from tests.examples import a_plan
 from tests.fakes import COMPRESSED
 from tests.reliability import calls
 from tests.reliability.calls import MadeCall
@@ -204,6 +207,29 @@ def test_every_call_is_allowed_and_no_permission_goes_unused(
     needed |= used
     assert granted - needed == set(), "nobody needs these"
     assert {one for one in needed if one.role in own} - granted == set()
+
+
+def test_the_encoder_reads_and_writes_temporary_files_and_no_others(rig: Rig) -> None:
+    good = encoded(rig, source=rig.source_url, bucket=rig.temp)
+    assert (good["Status"], good.get("ErrorMessage")) == ("COMPLETE", None)
+    elsewhere = f"s3://{rig.compressed}/jobs/1/long.mp4"
+    for source, bucket in ((elsewhere, rig.temp), (rig.source_url, rig.compressed)):
+        bad = encoded(rig, source=source, bucket=bucket)
+        assert (bad["Status"], bad["ErrorCode"]) == ("ERROR", 1401)
+    role = rig.services.encoder._role_arn.rpartition("/")[2]
+    used = {one for one in rig.cloud.guard.used if one.role == role}
+    assert used == rig.cloud.guard.everything(role)
+
+
+def encoded(rig: Rig, *, source: str, bucket: str) -> dict[str, Any]:
+    """The MediaConvert job, once it has ended."""
+    plan = a_plan(width=320, height=180, max_bitrate_bps=500_000)
+    target = f"s3://{bucket}/jobs/{rig.name()}/encoded"
+    settings = job_settings(plan, source_url=source, destination_url=target)
+    made = rig.services.encoder.create_job(settings, job_id=rig.name(), attempt=1, workflow="c")
+    while (job := rig.services.encoder.get_job(made))["Status"] in ("SUBMITTED", "PROGRESSING"):
+        time.sleep(0.05)
+    return job
 
 
 def test_what_a_role_is_not_given_it_may_not(rig: Rig) -> None:

@@ -322,6 +322,18 @@ def test_a_wildcard_stands_only_where_iam_knows_no_resource(template: Template) 
             assert set(actions(statement)) <= WITHOUT_RESOURCE, (role, statement)
 
 
+def test_no_role_reaches_into_another_stage(template: Template) -> None:
+    """Names begin with `slimreel-<stage>-`, and a stage's name has no hyphen."""
+    pattern = template["Parameters"]["Stage"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "dev2") and not re.fullmatch(pattern, "dev-2")
+    for role, statement in policies(template):
+        listed = statement["Resource"]
+        for resource in listed if isinstance(listed, list) else [listed]:
+            named = resource.get("Fn::Sub", "") if isinstance(resource, dict) else ""
+            if "slimreel" in named:
+                assert "slimreel-${Stage}-" in named or "/slimreel/${Stage}/" in named, role
+
+
 def test_only_the_encoders_role_may_be_lent_and_only_to_mediaconvert(template: Template) -> None:
     lending = [(r, s) for r, s in policies(template) if "iam:PassRole" in actions(s)]
     ((role, statement),) = lending

@@ -40,13 +40,14 @@ class Schedule:
         account_id: str,
         concurrent_jobs: int,
         clock: Callable[[], float],
+        may: work.MayRole,
         stub: Stub | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self._store, self._emit, self._work_dir, self._faults = store, emit, work_dir, faults
         self._queues, self._region, self._account_id = queues, region, account_id
-        self._clock, self._stub = clock, stub
+        self._clock, self._stub, self._may = clock, stub, may
         self._closing = False
         self._jobs: dict[str, Job] = {}
         self._held: set[str] = set()  # left unfinished by an earlier process
@@ -153,6 +154,7 @@ class Schedule:
                 folder=folder,
                 report=self._report(job),
                 stub=self._stub,
+                may=self._may,
             )
             self._end(job, "COMPLETE", groups=groups)
         except JobError as error:

@@ -40,7 +40,7 @@ from slimreel.local.mediaconvert.errors import (
 from slimreel.local.mediaconvert.job import Job, new_id
 from slimreel.local.mediaconvert.schedule import Schedule
 from slimreel.local.mediaconvert.stub import Stub
-from slimreel.local.mediaconvert.work import ObjectStore
+from slimreel.local.mediaconvert.work import MayRole, ObjectStore
 
 _log = logging.getLogger("slimreel.local.mediaconvert")
 
@@ -61,6 +61,7 @@ class MediaConvert:
         emit: gets every complete EventBridge event, from worker threads.
         encoder: "stub" makes real outputs as fast as it can, for load tests; see `stub`.
         clock: epoch seconds; a test may bend time for tokens and status updates.
+        may: what jobs' roles are asked for, before their files are touched.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class MediaConvert:
         concurrent_jobs: int = 1,
         encoder: Literal["ffmpeg", "stub"] = "ffmpeg",
         clock: Callable[[], float] = time.time,
+        may: MayRole = lambda role, action, url: True,
     ) -> None:
         self._arn = f"arn:aws:mediaconvert:{region}:{account_id}:"
         self._store, self._faults, self._clock = store, faults, clock
@@ -92,6 +94,7 @@ class MediaConvert:
             concurrent_jobs=concurrent_jobs,
             clock=clock,
             stub=Stub(work_dir / "stub") if encoder == "stub" else None,
+            may=may,
         )
         self._operations: dict[str, Callable[[_Call], dict[str, Any]]] = {
             "CancelJob": self._cancel_job,

@@ -32,6 +32,7 @@ from slimreel.local.mediaconvert.source import Source
 from slimreel.local.mediaconvert.stub import Stub
 
 _ROLE = re.compile(r"^arn:aws[\w-]*:iam::(\d{12}):role/\S+$")
+_DENIED = "Access Denied"
 _CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime"}
 
 
@@ -45,6 +46,10 @@ class ObjectStore(Protocol):
         """Move the file in as the object's content."""
 
     def has_bucket(self, bucket: str) -> bool: ...
+
+
+#: Whether a role, by its ARN, may do something to an `s3://` URL: "s3:GetObject", say.
+MayRole = Callable[[str, str, str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +77,13 @@ def perform(
     folder: Path,
     report: Report,
     stub: Stub | None = None,
+    may: MayRole = lambda role, action, url: True,
 ) -> list[dict[str, Any]]:
     """Run a job to its end and return the `outputGroupDetails` of its COMPLETE event.
 
     Args:
         stub: hurries the encodes and spares those it knows.
+        may: what the job's role is asked for.
 
     Raises:
         JobError: the job fails with a documented code.
@@ -84,6 +91,8 @@ def perform(
     """
     _check_role(job.body["role"], account_id)
     url = job.settings["inputs"][0]["fileInput"]
+    if not may(job.body["role"], "s3:GetObject", url):
+        raise JobError(1401, f"Unable to open input file [{url}]: [Failed to read data: {_DENIED}]")
     source = open_input(store, url)
     report.opened(url, source)
     _check_source(source, job)
@@ -93,6 +102,12 @@ def perform(
     if stub is not None:
         outputs = [replace(one, rendering=stub.hurried(one.rendering)) for one in outputs]
     _check_destinations(outputs, store, url)
+    for output in outputs:
+        if not may(job.body["role"], "s3:PutObject", output.url):
+            said = (
+                f"Unable to write to output file [{output.url}]: [Failed to write data: {_DENIED}]"
+            )
+            raise JobError(1401, said)
     for number, output in enumerate(outputs):
         _encode(job, output, number, len(outputs), report, stub)
     report.progress("UPLOADING", 99, 0, 0)
