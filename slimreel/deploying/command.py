@@ -105,6 +105,8 @@ def account_of(options: argparse.Namespace) -> Account:
 
 
 def _deploy(options: argparse.Namespace, console: Console) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from slimreel.deploying import CannotDeploy
     from slimreel.deploying.deploy import Stopped, Wanted, deploy
     from slimreel.deploying.package import packaged
@@ -130,8 +132,8 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
         _at_the_end(account, options.stage, outputs, console)
         account.close()
         return DONE
-    except CannotDeploy as problem:
-        console.print(str(problem), style="red", soft_wrap=True, markup=False)
+    except (CannotDeploy, ClientError, BotoCoreError) as problem:
+        console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
         return FAILED
     except Stopped as said:
         console.print(f"\n{said}", soft_wrap=True, markup=False)
@@ -139,6 +141,8 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
 
 
 def _destroy(options: argparse.Namespace, console: Console) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from slimreel.deploying import CannotDeploy
     from slimreel.deploying.deploy import Stopped
     from slimreel.deploying.destroy import Farewell, destroy
@@ -163,12 +167,23 @@ def _destroy(options: argparse.Namespace, console: Console) -> int:
         )
         account.close()
         return DONE
-    except CannotDeploy as problem:
-        console.print(str(problem), style="red", soft_wrap=True, markup=False)
+    except (CannotDeploy, ClientError, BotoCoreError) as problem:
+        console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
         return FAILED
     except Stopped as said:
         console.print(f"\n{said}", soft_wrap=True, markup=False)
         return INTERRUPTED if said.goes_on else NOT_BEGUN
+
+
+def in_words(problem: Exception) -> str:
+    """What went wrong; of a refusal of AWS's, what was asked for and what to do."""
+    response = getattr(problem, "response", None)
+    if response is None:
+        return str(problem)
+    error, operation = response["Error"], getattr(problem, "operation_name", "a call")
+    said = f"AWS refused {operation}: {error.get('Code')}: {error.get('Message', '')}"
+    denied = "AccessDenied" in error.get("Code", "") or "not authorized" in said
+    return said + (" Ask for that right, then run it again." if denied else "")
 
 
 def asked(question: str, yes: bool, console: Console) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from slimreel.deploying.words import dangers, in_words
 
 Ask = Callable[[str], bool]
 
+#: What API Gateway calls an API; any other address is a person's own.
+_GATEWAY = re.compile(r"https://[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 #: The stack never came to life; all that can be done with it is to delete it.
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
 
@@ -219,7 +222,9 @@ def _tell_own_address(account: Account, wanted: Wanted, console: Console) -> Non
     values, url = values_of(stack), account.api_url(outputs_of(stack))
     if "PublicUrl" in {**wanted.from_file, **wanted.from_flags} or not url:
         return
-    if values.get("PublicUrl", url):  # set already
+    present = values.get("PublicUrl", url)
+    ours = not present or account.is_stand_in or _GATEWAY.match(present)
+    if present == url or not ours:
         return
     parameters = [
         {"ParameterKey": one, "UsePreviousValue": True} for one in values if one != "PublicUrl"

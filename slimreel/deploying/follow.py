@@ -21,6 +21,8 @@ REVIEW = "REVIEW_IN_PROGRESS"
 GOOD_ENDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
 #: Pauses between two looks: short at first, so that a quick change is told quickly.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 4.0
+#: Our own choice: after so long without a sign, nothing was begun.
+_BEGINS_WITHIN_S = 30.0
 
 _NEXT_STEPS = {
     r"UnreservedConcurrentExecution": (
@@ -83,7 +85,7 @@ def follow(client: Any, stack_id: str, *, since: str, listener: Listener) -> End
             on now, from its beginning.
     """
     seen: list[Event] = []
-    pause_s = _FIRST_PAUSE_S
+    pause_s, waited_s = _FIRST_PAUSE_S, 0.0
     while True:
         new = [*_new_events(client, stack_id, since)]
         for event in new:
@@ -93,7 +95,9 @@ def follow(client: Any, stack_id: str, *, since: str, listener: Listener) -> End
         since = new[-1]["EventId"] if new else since
         status = client.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
         # The events that tell of the end are there before the status says so; read them, too.
-        if not is_busy(status) and not new:
+        # And what was asked for just now may not have begun.
+        waited_s += pause_s
+        if not is_busy(status) and not new and (seen or waited_s > _BEGINS_WITHIN_S):
             return _end(status, seen)
         if new:
             pause_s = _FIRST_PAUSE_S

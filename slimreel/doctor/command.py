@@ -48,7 +48,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def show(finding: Finding, console: Console) -> None:
     mark, style = _MARKS[finding.verdict.value]
-    line = Text(f"{mark} ", style=style)
+    line = Text()
+    line.append(f"{mark} ", style=style)
     line.append(f"{finding.check:<22}", style="bold" if style == "red" else "")
     line.append(finding.said)
     console.print(line, soft_wrap=True)

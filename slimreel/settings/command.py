@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slimreel.cli.options import print_json
-from slimreel.deploying.command import account_of, add_account
+from slimreel.deploying.command import account_of, add_account, in_words
 from slimreel.paths import PROJECT_DIR
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from slimreel.deploying import CannotDeploy
     from slimreel.settings.effective import of_workflows
 
     try:
         values = [*_of_stage(options)] if options.stage else []
-    except CannotDeploy as problem:
+    except (CannotDeploy, ClientError, BotoCoreError) as problem:
         if options.json:
-            print_json({"message": str(problem)})
+            print_json({"message": in_words(problem)})
         else:
-            console.print(str(problem), style="red", soft_wrap=True, markup=False)
+            console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
         return COULD_NOT
     values += of_workflows(PROJECT_DIR)
     if options.json:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from slimreel.deploying.command import account_of, add_account, asked
+from slimreel.deploying.command import account_of, add_account, asked, in_words
 from slimreel.paths import PROJECT_DIR
 
 WELL, LEFT_TO_DO, UNANSWERED = 0, 1, 2
@@ -33,6 +33,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     from slimreel.deploying import CannotDeploy
     from slimreel.deploying.deploy import Stopped
     from slimreel.deploying.package import packaged
@@ -58,8 +60,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             return WELL if guide.walk() else LEFT_TO_DO
         finally:
             site.close()
-    except CannotDeploy as problem:
-        console.print(str(problem), style="red", soft_wrap=True, markup=False)
+    except (CannotDeploy, ClientError, BotoCoreError) as problem:
+        console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
         return LEFT_TO_DO
     except (Unanswered, Stopped) as said:
         console.print(f"{said}", soft_wrap=True, markup=False)

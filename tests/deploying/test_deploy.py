@@ -290,6 +290,34 @@ def test_a_failure_says_the_first_cause_and_what_to_do(
     assert "The first attempt to make slimreel-ill failed and was undone" in said
 
 
+def test_an_update_that_could_not_be_undone_is_undone_by_the_next_run(
+    small: Small, slimreel: Slimreel, place: Place
+) -> None:
+    assert slimreel(*small("torn", Queue=QUEUE), "--yes")[0] == 0
+    fault = Fault(service="sqs", operation="SetQueueAttributes", times=2, status=400, code="No")
+    place.cloud.faults.add(fault)
+    slow = {**QUEUE, "Properties": {"VisibilityTimeout": 60}}
+    status, said = slimreel(*small("torn", Queue=slow), "--yes")
+    assert status == 1 and "UPDATE_ROLLBACK_FAILED" in said
+    status, said = slimreel(*small("torn", Queue=slow), "--yes")
+    assert status == 0, said
+    assert "Undoing it is tried once more." in said
+    stack = place.cloud.cloudformation.stack("slimreel-torn")
+    assert stack is not None
+    asked = {"QueueUrl": stack.resources["Queue"], "AttributeNames": ["VisibilityTimeout"]}
+    attributes = place.client("sqs").get_queue_attributes(**asked)["Attributes"]
+    assert attributes == {"VisibilityTimeout": "60"}
+
+
+def test_a_right_that_lacks_is_named(small: Small, slimreel: Slimreel, place: Place) -> None:
+    place.cloud.faults.add(
+        Fault(service="cloudformation", operation="DescribeStacks", status=403, code="AccessDenied")
+    )
+    status, said = slimreel(*small("denied", Queue=QUEUE), "--yes")
+    assert status == 1
+    assert "AWS refused DescribeStacks: AccessDenied" in said and "Ask for that right" in said
+
+
 def test_ctrl_c_leaves_it_going_and_the_next_run_follows(
     small: Small, slimreel: Slimreel, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ class CloudFormation:
             "ListStacks": self._list_stacks,
             "GetTemplate": self._get_template,
             "DeleteStack": self._delete_stack,
+            "ContinueUpdateRollback": self._continue_rollback,
         }
 
     def handle(self, request: Request) -> Response:
@@ -390,6 +391,18 @@ class CloudFormation:
             record.status = "DELETE_IN_PROGRESS"
             self._records.save(record)
             self._begin(self._work.delete, record, retain)
+            return {}
+
+    def _continue_rollback(self, params: Params) -> Params:
+        with self._records.lock:
+            record = self._known(params["StackName"])
+            if record.status != "UPDATE_ROLLBACK_FAILED":
+                raise invalid(f"Stack [{record.id}] is in {record.status} state.")
+            if params.get("ResourcesToSkip"):
+                raise unsupported("ResourcesToSkip of ContinueUpdateRollback")
+            record.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+            self._records.save(record)
+            self._begin(self._work.roll_back_again, record)
             return {}
 
 

@@ -7,7 +7,7 @@ events, the way back after a failure, and taking away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from slimreel.local.cloudformation.record import (
@@ -200,12 +200,28 @@ class Work:
         failed = [one.logical_id for one in living(record) if one.status.endswith("FAILED")]
         reason = f"The following resource(s) failed to update: [{', '.join(failed)}]. "
         self._stack(record, "UPDATE_ROLLBACK_IN_PROGRESS", reason if failed else str(failure))
+        self._back(record, before, touched & {*before})
+
+    def roll_back_again(self, record: Record) -> None:
+        """Undo an update once more: everything that was there before it, as it was."""
+        before = [one.logical_id for one in living(record)]
+        before = [name for name in before if name in record.template["Resources"]]
+        self._stack(record, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+        self._back(record, before, {*before})
+
+    def _back(self, record: Record, before: Collection[str], touched: set[str]) -> None:
         old = ChangeSet(
-            name="", id="", type="UPDATE", status="", execution="", created_at="",
-            template=record.template, parameters=record.parameters,
-        )  # fmt: skip
+            name="",
+            id="",
+            type="UPDATE",
+            status="",
+            execution="",
+            created_at="",
+            template=record.template,
+            parameters=record.parameters,
+        )
         try:
-            self._applied(record, old, touched & {*before})
+            self._applied(record, old, touched)
         except StackError as again:
             self._stack(record, "UPDATE_ROLLBACK_FAILED", str(again))
             return
