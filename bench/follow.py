@@ -34,7 +34,9 @@ LONGEST_S = 600.0  # of one command; packaging downloads
 #: What is typed when something was asked; None for nothing.
 Reply = Callable[[re.Match[str]], str | None]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+#: What is drawn over: everything before the cursor went back to the line's beginning.
+_DRAWN_OVER = re.compile(r"[^\n]*\r(?!\n)")
 _END = re.compile(r"@@ended (\d+)@@")
 
 
@@ -66,7 +68,7 @@ class Terminal:
         Raises:
             Stuck: its status is not 0, or it takes too long.
         """
-        self.type(f"{command}\necho @@ended $?@@")
+        self.type(f"{command}; echo @@ended $?@@")  # one line: the next would be an answer
         return self._until_end(replies)
 
     def type(self, text: str) -> None:
@@ -82,7 +84,7 @@ class Terminal:
         while time.monotonic() < end:
             if select.select([self._fd], [], [], 1.0)[0]:
                 text = os.read(self._fd, 65536).decode(errors="replace")
-                said += _CONTROL.sub("", text)
+                said += _CONTROL.sub("", text.replace("\x1b[2K", "\r"))
             for asked, reply in replies.items():
                 found = re.compile(asked).search(said, answered)
                 if found:
@@ -93,7 +95,7 @@ class Terminal:
             ended = _END.search(said)
             if ended:
                 if ended[1] != "0":
-                    raise Stuck(f"Status {ended[1]}:\n{said[-3000:]}")
+                    raise Stuck(f"Status {ended[1]}:\n{_DRAWN_OVER.sub('', said)[-3000:]}")
                 return said[: ended.start()]
         raise Stuck(f"No end within {LONGEST_S:.0f} s:\n{said[-3000:]}")
 
@@ -152,7 +154,7 @@ def follow(made: Accounts, scratch: Path, say: Callable[[str], None]) -> None:
             begun = time.monotonic()
             say(f"$ {command}")
             said = terminal.run(command, replies(made))
-            last = [line for line in said.splitlines() if line.strip()][-12:]
+            last = [line for line in _DRAWN_OVER.sub("", said).splitlines() if line.strip()][-12:]
             say("\n".join(f"    {line.rstrip()}" for line in last))
             say(f"  {time.monotonic() - begun:.0f} s")
     finally:
