@@ -89,3 +89,8 @@ def test_a_header_too_short_for_a_matrix_tells_nothing() -> None:
 def test_a_track_need_not_say_its_language() -> None:
     [item] = survey(*reading(movie(Track(kind=b"subt").dump()))).beside
     assert item.language is None
+
+
+def test_a_crowd_of_tracks_is_not_all_remembered() -> None:
+    data = movie(*(Track(kind=b"sbtl").dump() for _ in range(300)))
+    assert len(survey(*reading(data)).beside) == 100

@@ -25,6 +25,8 @@ _KINDS = {
     "chap": "chapters",
     CHAPTER_TRACK: "chapters",
 }
+#: What a record has room for; a hostile index may list tens of thousands.
+BESIDE_LIMIT = 100
 #: Tracks that are carried, and those that only serve them.
 _NOT_BESIDE = ("vide", "soun", "hint")
 
@@ -45,15 +47,15 @@ class Beside:
 
 
 def beside(metadata: MovieMetadata) -> tuple[Beside, ...]:
-    """In the file's order."""
+    """In the file's order, the first `BESIDE_LIMIT`."""
+    others = [track for track in metadata.tracks if track.kind not in _NOT_BESIDE]
     return tuple(
         Beside(
             kind=_KINDS.get(track.kind, "data"),
             noun=OTHER_TRACKS.get(track.kind, "data track"),
             language=track.language,
         )
-        for track in metadata.tracks
-        if track.kind not in _NOT_BESIDE
+        for track in others[:BESIDE_LIMIT]
     )
 
 
