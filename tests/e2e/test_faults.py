@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib.adapters.encoder import Encoder
 from chalicelib.adapters.messages import Queues, Topic
+from chalicelib.adapters.metrics import Metrics
 from chalicelib.adapters.secrets import Secrets
 from chalicelib.adapters.storage import Storage
 from chalicelib.config import settings
@@ -76,6 +77,7 @@ def reconcile_later(studio: Studio) -> None:
         rows_queue_url=stage.rows_queue_url,
     )
     services.storage = Storage(cloud.client("s3"))
+    services.metrics = Metrics(stage=stage.stage, write=lambda line: None)  # not into this output
     services.topic = Topic(cloud.client("sns"), arn=stage.notice_topic_arn)
     services.secrets = Secrets(cloud.client("ssm"), prefix=stage.secrets_prefix)
     reconcile(services, now=datetime.now(UTC) + timedelta(hours=1))
