@@ -14,6 +14,7 @@ from chalicelib.config import Settings, settings
 
 if TYPE_CHECKING:
     from chalicelib.adapters.airtable import Airtable
+    from chalicelib.adapters.catalogue import Catalogue
     from chalicelib.adapters.drive import Drive
     from chalicelib.adapters.encoder import Encoder
     from chalicelib.adapters.ffmpeg import Ffmpeg
@@ -37,14 +38,25 @@ class Services:
 
     @cached_property
     def records(self) -> Records:
+        from chalicelib.adapters.records import Records
+
+        return Records(self._table)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        from chalicelib.adapters.catalogue import Catalogue
+
+        return Catalogue(self._table)
+
+    @cached_property
+    def _table(self) -> Any:
         import boto3
 
         from chalicelib.adapters.aws_errors import refuse_half_answers
-        from chalicelib.adapters.records import Records
 
         database = boto3.resource("dynamodb", config=_config("dynamodb"))
         refuse_half_answers(database.meta.client)
-        return Records(database.Table(self.settings.jobs_table))
+        return database.Table(self.settings.jobs_table)
 
     @cached_property
     def storage(self) -> Storage:

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,9 +30,18 @@ from chalicelib.adapters.storage import Found, ObjectExists
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
-from chalicelib.domain.job import Job, Status
-from chalicelib.domain.job_list import JobSummary, Place
+from chalicelib.domain.job import Job
+from chalicelib.domain.job_list import (
+    Asked,
+    JobSummary,
+    Place,
+    Sort,
+    UnderWay,
+    name_words,
+    words,
+)
 from chalicelib.domain.notice import Notice
+from chalicelib.domain.tally import Amounts, Kind, Tally
 from chalicelib.services import Services
 
 INBOX = "inbox-folder-id"
@@ -189,26 +198,6 @@ class Records(Failing):
     def unsynced_jobs(self) -> Iterator[Job]:
         return self._marked("unsynced")
 
-    def list_jobs(
-        self,
-        *,
-        limit: int,
-        status: Status | None = None,
-        workflow: str | None = None,
-        after: Place | None = None,
-    ) -> tuple[list[JobSummary], Place | None]:
-        self._may_fail("list_jobs")
-        wanted = {"listed": "1", **({"status": status.value} if status else {})}
-        if workflow is not None:
-            wanted["workflow"] = workflow
-        items = [i for i in self.items.values() if all(i.get(k) == v for k, v in wanted.items())]
-        found = [from_plain(JobSummary, item) for item in items]
-        found.sort(key=lambda job: (job.created_at, job.job_id), reverse=True)
-        if after is not None:
-            last = (after.created_at, after.job_id)
-            found = [job for job in found if (job.created_at, job.job_id) < last]
-        return found[:limit], found[limit - 1].place if len(found) > limit else None
-
     def item_count(self) -> int:
         return len(self.items)
 
@@ -250,6 +239,85 @@ class Records(Failing):
     def _marked(self, mark: str) -> Iterator[Job]:
         marked = [item for item in self.items.values() if mark in item]
         return iter([from_plain(Job, i) for i in sorted(marked, key=lambda i: i["updated_at"])])
+
+
+class Catalogue(Failing):
+    """The same items, looked through."""
+
+    def __init__(self, items: dict[tuple[str, str], dict[str, Any]]) -> None:
+        super().__init__()
+        self._items = items
+        self._words: dict[str, tuple[str, str]] = {}
+        self._tallies: dict[Kind, Amounts] = {}
+        self._counted: set[str] = set()
+
+    def list_jobs(
+        self, asked: Asked, *, limit: int, after: Place | None = None
+    ) -> tuple[list[JobSummary], Place | None]:
+        self._may_fail("list_jobs")
+        by = {Sort.LARGEST: "size_bytes", Sort.MOST_SAVED: "saved_bytes"}
+        name = by.get(asked.sort, "created_at")
+        items = [item for item in self._items.values() if item.get("listed") and name in item]
+        items.sort(
+            key=lambda item: (item[name], item["job_id"]), reverse=asked.sort is not Sort.OLDEST
+        )
+        if after is not None:
+            place = [(item[name], item["job_id"]) for item in items]
+            items = items[place.index((after.at, after.job_id)) + 1 :]
+        found = [item for item in items if asked.fits(from_plain(JobSummary, item))]
+        page = [from_plain(JobSummary, item) for item in found[:limit]]
+        if len(found) <= limit:
+            return page, None
+        return page, Place(at=found[limit - 1][name], job_id=found[limit - 1]["job_id"])
+
+    def search(
+        self, text: str, asked: Asked, *, limit: int, after: str | None = None
+    ) -> tuple[list[JobSummary], str | None]:
+        self._may_fail("search")
+        wanted = words(text)
+        found = {}
+        longest = max(wanted, key=len, default="\0")
+        longest += "#" if len(longest) == 1 else ""
+        for key in sorted(self._words, reverse=True):
+            job_id, name = self._words[key]
+            fits = all(any(w.startswith(one) for w in name.split()) for one in wanted)
+            if (after is None or key < after) and key.startswith(longest) and fits:
+                found.setdefault(job_id, key)
+        ids = list(found)[:limit]
+        jobs = [from_plain(JobSummary, self._items[f"job#{job_id}", "job"]) for job_id in ids]
+        return [job for job in jobs if asked.fits(job)], (
+            found[ids[-1]] if len(found) > limit else None
+        )
+
+    def add_name(self, job: Job) -> None:
+        self._may_fail("add_name")
+        name = " ".join(name_words(job.file_name))
+        for word in name_words(job.file_name):
+            self._words[f"{word}#{job.created_at}#{job.job_id}"] = (job.job_id, name)
+
+    def under_way(self) -> list[UnderWay]:
+        self._may_fail("under_way")
+        found = [from_plain(UnderWay, item) for item in self._items.values() if "open" in item]
+        return sorted((job for job in found if job.status.is_open), key=lambda job: job.created_at)
+
+    def count(self, tally: Tally, mark: str) -> None:
+        self._may_fail("count")
+        at = tally.kind.key + mark
+        if at in self._counted:
+            return
+        self._counted.add(at)
+        before, more = self._tallies.get(tally.kind, Amounts()), tally.amounts
+        self._tallies[tally.kind] = Amounts(
+            **{f.name: getattr(before, f.name) + getattr(more, f.name) for f in fields(Amounts)}
+        )
+
+    def tallies(self, since: str, until: str) -> list[Tally]:
+        self._may_fail("tallies")
+        return [
+            Tally(kind=kind, amounts=amounts)
+            for kind, amounts in sorted(self._tallies.items(), key=lambda one: one[0].key)
+            if since <= kind.day <= until
+        ]
 
 
 def _stored(value: Any) -> Any:
@@ -762,6 +830,7 @@ class World:
 
     peril: Peril = field(default_factory=Peril)
     records: Records = field(default_factory=Records)
+    catalogue: Catalogue = field(init=False)
     storage: Storage = field(default_factory=Storage)
     drive: Drive = field(default_factory=Drive)
     encoder: Encoder = field(default_factory=Encoder)
@@ -777,6 +846,7 @@ class World:
         #: Lines for CloudWatch, as they would be in the functions' logs.
         self.metric_lines: list[str] = []
         self.metrics = Metrics(stage="test", write=self.metric_lines.append)
+        self.catalogue = Catalogue(self.records.items)
         self.services = self.new_process()
 
     def new_process(self, peril: Peril | None = None) -> Services:
@@ -785,6 +855,7 @@ class World:
         made = Services(settings(self.environment))
         for name in (
             "records",
+            "catalogue",
             "storage",
             "drive",
             "encoder",

@@ -9,14 +9,12 @@ from typing import Any
 
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.job_list import JobSummary, Place
+from chalicelib.domain.job_list import uploader_key
 
 LOG = logging.getLogger(__name__)
 
 #: Written with every job so that two sparse indexes find what still needs care.
 OPEN_INDEX, UNSYNCED_INDEX = "open-jobs", "unsynced-rows"
-#: Every job, newest first: all of them in one partition, or those of one status.
-TIME_INDEX, STATUS_INDEX = "jobs-by-time", "jobs-by-status"
 
 
 class Records:
@@ -36,6 +34,8 @@ class Records:
         """Write a new job. False when there is one with this id already."""
         item = {**_job_key(job.job_id), **_attributes(to_plain(job)), **_index_marks(job.status)}
         item |= {"unsynced": "1", "listed": "1"}
+        if uploader := uploader_key(job.uploader):  # an empty text is no key
+            item["by_uploader"] = uploader
         return self._put(item, "attribute_not_exists(pk)")
 
     def update(
@@ -116,45 +116,6 @@ class Records:
     def unsynced_jobs(self) -> Iterator[Job]:
         return self._indexed(UNSYNCED_INDEX, "unsynced")
 
-    def list_jobs(
-        self,
-        *,
-        limit: int,
-        status: Status | None = None,
-        workflow: str | None = None,
-        after: Place | None = None,
-    ) -> tuple[list[JobSummary], Place | None]:
-        """A page of jobs, newest first, and where the next begins; None after the last.
-
-        A page may hold fewer than `limit` although more follow, where few are of the workflow.
-        """
-        name, value = ("status", status.value) if status else ("listed", "1")
-        query: dict[str, Any] = {
-            "IndexName": STATUS_INDEX if status else TIME_INDEX,
-            "KeyConditionExpression": "#a = :a",
-            "ExpressionAttributeNames": {"#a": name},
-            "ExpressionAttributeValues": {":a": value},
-            "ScanIndexForward": False,
-        }
-        if workflow is None:
-            query["Limit"] = limit + 1
-        else:
-            query["FilterExpression"] = "#w = :w"
-            query["ExpressionAttributeNames"]["#w"] = "workflow"
-            query["ExpressionAttributeValues"][":w"] = workflow
-        if after is not None:
-            start = {**_job_key(after.job_id), name: value, "created_at": after.created_at}
-            query["ExclusiveStartKey"] = start
-        page = self._table.query(**query)
-        found = [from_plain(JobSummary, _plain(item)) for item in page["Items"]]
-        if len(found) > limit:
-            return found[:limit], found[limit - 1].place
-        last = page.get("LastEvaluatedKey")
-        if last is None:
-            return found, None
-        job_id = str(last["pk"]).removeprefix("job#")
-        return found, Place(created_at=str(last["created_at"]), job_id=job_id)
-
     def item_count(self) -> int:
         """Roughly how many items there are: all jobs, and a few small ones. DynamoDB counts anew
         about every six hours.
@@ -167,7 +128,7 @@ class Records:
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         """A small item that is not a job: sync state, a channel. Empty when there is none."""
         item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
-        return _plain(item) if item else {}
+        return plain(item) if item else {}
 
     def save_state(
         self,
@@ -203,7 +164,7 @@ class Records:
             answer = self._table.update_item(Key=key, ReturnValues="ALL_NEW", **expression.built())
         except self._table.meta.client.exceptions.ConditionalCheckFailedException:
             return None
-        return dict(_plain(answer["Attributes"]))
+        return dict(plain(answer["Attributes"]))
 
     def _indexed(self, index: str, attribute: str) -> Iterator[Job]:
         query: dict[str, Any] = {
@@ -325,7 +286,7 @@ def _index_marks(status: Status) -> dict[str, str]:
 
 
 def _job(item: Mapping[str, Any]) -> Job:
-    return from_plain(Job, _plain(item))
+    return from_plain(Job, plain(item))
 
 
 def _readable(items: Iterable[Mapping[str, Any]]) -> Iterator[Job]:
@@ -348,12 +309,12 @@ def _attributes(value: Any) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """And back: whole Decimals become ints."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -7,6 +7,8 @@ and below `/web/jobs` for people. Both are the same function.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import logging
 import re
@@ -19,7 +21,7 @@ from chalicelib.api.access import Caller, Role, allowed, machines, people
 from chalicelib.domain.control import BadRequest, CannotDo, NotAllowed, NotNow, UnknownJob
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.job_list import place
+from chalicelib.domain.job_list import Asked, Sort, place
 from chalicelib.domain.job_view import job_view, summary_view
 from chalicelib.domain.keys import JOB_ID_LENGTH
 from chalicelib.domain.link import video_link
@@ -30,6 +32,8 @@ routes = Blueprint(__name__)
 
 PAGE, LONGEST_PAGE = 25, 100
 BODY_LIMIT_BYTES = 10_000
+LONGEST_SEARCH = 100
+_FILTERS = ("status", "workflow", "uploader", "since", "until", "min_saved_percent", "sort")
 _JOB_ID = re.compile(rf"[0-9a-f]{{{JOB_ID_LENGTH}}}")
 #: Drive ids are opaque; these are the characters and the lengths seen in them.
 _FILE_ID = re.compile(r"[A-Za-z0-9_-]{10,128}")
@@ -89,18 +93,33 @@ def revoke_link(job_id: str) -> Response:
 
 
 def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    unknown = query.keys() - {"status", "workflow", "limit", "page"}
+    unknown = query.keys() - {*_FILTERS, "limit", "page", "search"}
     if unknown:
-        raise BadRequest("A list can be asked for by status, workflow, limit and page only.")
-    token = query.get("page")
-    jobs, after = services().records.list_jobs(
-        limit=_limit(query.get("limit")),
+        known = ", ".join((*_FILTERS, "search", "limit"))
+        raise BadRequest(f"A list can be asked for by {known} and page only.")
+    asked, limit, token = _asked(query), _limit(query.get("limit")), query.get("page")
+    catalogue = services().catalogue
+    if "search" in query:
+        text = query["search"][:LONGEST_SEARCH]
+        jobs, last = catalogue.search(text, asked, limit=limit, after=_word_place(token))
+        next_page = base64.urlsafe_b64encode(last.encode()).decode() if last else None
+    else:
+        after = place(token, asked.sort) if token else None
+        jobs, end = catalogue.list_jobs(asked, limit=limit, after=after)
+        next_page = end.token() if end else None
+    return 200, {"jobs": [summary_view(job) for job in jobs], "next_page": next_page}
+
+
+def _asked(query: Mapping[str, str]) -> Asked:
+    return Asked(
         status=_status(query.get("status")),
         workflow=_workflow(query.get("workflow")),
-        after=place(token) if token else None,
+        uploader=query.get("uploader", "").strip() or None,
+        since=_day("since", query.get("since")),
+        until=_day("until", query.get("until")),
+        min_saved_percent=_percent(query.get("min_saved_percent")),
+        sort=_sort(query.get("sort")),
     )
-    views = [summary_view(job) for job in jobs]
-    return 200, {"jobs": views, "next_page": after.token() if after else None}
 
 
 def _submit(who: Caller, request: Request) -> tuple[int, dict[str, Any]]:
@@ -209,6 +228,33 @@ def _status(given: str | None) -> Status | None:
             return status
     known = ", ".join(status.value for status in Status)
     raise BadRequest(f"There is no status {given[:40]!r}; choose {known}.")
+
+
+def _sort(given: str | None) -> Sort:
+    if given is not None and given not in list(Sort):
+        raise BadRequest(f"sort is one of {', '.join(Sort)}.")
+    return Sort(given) if given else Sort.NEWEST
+
+
+def _day(name: str, given: str | None) -> str | None:
+    if given is not None and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+        raise BadRequest(f"{name} is a day of UTC, such as 2026-05-04.")
+    return given
+
+
+def _percent(given: str | None) -> float | None:
+    if given is not None and not re.fullmatch(r"[0-9]{1,3}", given):
+        raise BadRequest("min_saved_percent is a whole number.")
+    return float(given) if given else None
+
+
+def _word_place(token: str | None) -> str | None:
+    if token is None:
+        return None
+    try:
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError) as problem:
+        raise BadRequest("The page token is not one this list gave out.") from problem
 
 
 def _workflow(given: str | None) -> str | None:

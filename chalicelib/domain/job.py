@@ -125,6 +125,10 @@ class Job:
         withdrawn_at: when the file was found to be gone or replaced before it was copied.
         left_at: when the file was seen in the bin or elsewhere after the job had failed.
         dropped_again_at: when it came back unchanged after that.
+        ended_in: the step in which a job failed.
+        earlier_cost_usd, earlier_size_bytes: cost of the runs before this one, and the size of what
+            they published: what this run did is what has changed since.
+        saved_bytes: of what is published; what lists are sorted by.
         wanted_preset: a person's choice, in place of the workflow's preset.
         requests: what people asked of the job, oldest first.
         source_run: the run whose copy of the source is used; a retry of a failed run keeps it.
@@ -200,8 +204,12 @@ class Job:
     link_number: int = 0
     litter: tuple[str, ...] = ()
     cost_usd: float | None = None
+    earlier_cost_usd: float | None = None
+    earlier_size_bytes: int | None = None
+    saved_bytes: int | None = None
     reason: str | None = None
     error: str | None = None
+    ended_in: str | None = None
     notices_sent: tuple[str, ...] = ()
     notice_claim: str | None = None
     # the Airtable row

@@ -59,6 +59,7 @@ def summary_view(job: JobSummary) -> dict[str, Any]:
         "cost_usd": job.cost_usd,
         "created_at": job.created_at,
         "completed_at": job.completed_at,
+        "ended_in": job.ended_in,
     }
 
 

@@ -37,6 +37,14 @@ def close_failed(services: Services, job: Job, error: str, cause: str) -> None:
         return
     if job.status.is_open:
         reason, details = failure(error, cause)
-        job = ledger.close(services, job, Status.FAILED, reason=reason, error=details)
+        job = ledger.close(
+            services, job, Status.FAILED, reason=reason, error=details, ended_in=_last_step(job)
+        )
     if job.status is Status.FAILED:
         settle(services, job)
+
+
+def _last_step(job: Job) -> str | None:
+    """The step that failed: the last one this run began, telling people apart."""
+    begun = [moment.step for moment in job.timeline if moment.run == job.run]
+    return next((step for step in reversed(begun) if step != "fail"), None)

@@ -50,6 +50,7 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             job,
             published_key=key,
             published_size_bytes=size_bytes,
+            saved_bytes=job.size_bytes - (size_bytes or 0),
             published_run=job.run,
             litter=_without(job, key),
             copy_under_way=None,

@@ -1,4 +1,4 @@
-"""Register: take the job on. Record and row say Processing from here."""
+"""Register: take the job on. Record and row say Processing from here, and it is found by name."""
 
 from __future__ import annotations
 
@@ -18,5 +18,6 @@ def register(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     job = ledger.write(services, job, started_at=started, execution_started=True)
     # Only that the job began: not worth making the film wait for.
     with suppress(BeingSent):
-        notify(services, job)
+        services.catalogue.add_name(job)
+    notify(services, job)
     return {}

@@ -46,6 +46,7 @@ FORGOTTEN = (
     "withdrawn_at",
     "left_at",
     "dropped_again_at",
+    "ended_in",
     "source_key",
 )
 
@@ -103,6 +104,8 @@ def _begun(services: Services, job: Job, by: str, preset: str | None) -> tuple[J
         # A late event of the last encode names the attempt it belongs to.
         "attempt": job.attempt + 1,
         "encoder_faults": 0,
+        "earlier_cost_usd": job.cost_usd,
+        "earlier_size_bytes": job.published_size_bytes,
         "wanted_preset": preset or job.wanted_preset,
         "requests": (*job.requests, asked),
     }

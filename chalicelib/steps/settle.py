@@ -1,4 +1,5 @@
-"""Settle: what is left to do for a job that has ended: tell people, tidy up, take it off the list.
+"""Settle: what is left to do for a job that has ended: tell people, tidy up, add it to
+the figures, take it off the list.
 
 No part waits for another, and none can undo that the job has ended: a topic that takes no
 messages for hours costs no execution its good end. Whatever could not be done leaves the job on
@@ -11,6 +12,7 @@ import json
 
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Status
+from chalicelib.domain.tally import tally
 from chalicelib.services import Services
 from chalicelib.steps.later import or_later
 from chalicelib.steps.notify import notify
@@ -33,6 +35,7 @@ def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
         not was_cut_short or or_later(job, "it was not stopped", lambda: stop(services, job)),
         or_later(job, "people were not told", lambda: notify(services, job)),
         or_later(job, "temporary files were not removed", lambda: _tidy_up(services, job)),
+        or_later(job, "it was not added to the figures", lambda: _count(services, job)),
     ]
     if not all(done):
         return False
@@ -68,6 +71,10 @@ def stop(services: Services, job: Job) -> None:
         cause = json.dumps({"errorMessage": job.reason})
         services.flows.fail(job.task_token, error="JobClosed", cause=cause)
     stop_encode(services, job)
+
+
+def _count(services: Services, job: Job) -> None:
+    services.catalogue.count(tally(job), keys.execution_name(job.job_id, job.run))
 
 
 def _tidy_up(services: Services, job: Job) -> None:

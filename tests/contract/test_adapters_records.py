@@ -98,6 +98,10 @@ def everything() -> Job:
         "published_key": "p",
         "published_size_bytes": 0,
         "cost_usd": 1e-6,
+        "earlier_cost_usd": 0.5,
+        "earlier_size_bytes": 7,
+        "saved_bytes": 9,
+        "ended_in": "fetch",
         "reason": "r",
         "error": "e",
         "revision_id": "0B1",
@@ -119,6 +123,7 @@ def everything() -> Job:
         "copy_under_way": "c",
         "litter": ("k",),
         "notices_sent": ("1:completed",),
+        "notice_claim": "1:completed 2026-05-04T09:30:00.000Z x",
         "row_id": "rec",
     }
     job = a_job(**known)
@@ -318,73 +323,3 @@ def test_a_lease_is_taken_by_one(records) -> None:
     assert records.save_state(*PLACE, {"lease_until": 0}, only_if={"owner": "first"}) is None
     freed = records.save_state(*PLACE, {"lease_until": 0}, only_if={"owner": "second"})
     assert freed["lease_until"] == 0
-
-
-# Lists
-
-
-def a_list(records: Any) -> None:
-    """Ten jobs a minute apart but for two, every third failed, every other an archive's."""
-    for number in range(10):
-        records.create(
-            a_job(
-                Status.FAILED if number % 3 == 0 else Status.COMPLETED,
-                job_id=f"{number:020d}",
-                workflow="archive" if number % 2 else "compress",
-                created_at=f"2026-05-04T09:{max(number, 1):02d}:00.000Z",
-                reason="Because.",
-                plan=a_plan(),
-            )
-        )
-
-
-def pages(records: Any, limit: int, **wanted: Any) -> list[list[int]]:
-    after, found = None, []
-    while True:
-        jobs, after = records.list_jobs(limit=limit, after=after, **wanted)
-        found.append([int(job.job_id) for job in jobs])
-        if after is None:
-            return found
-
-
-def flat(pages: list[list[int]]) -> list[int]:
-    return [number for page in pages for number in page]
-
-
-def test_jobs_are_listed_newest_first_page_by_page(records) -> None:
-    a_list(records)
-    [first, *others] = pages(records, 4)
-    assert first == [9, 8, 7, 6]
-    assert [len(page) for page in others] == [4, 2]
-    assert sorted([*first, *flat(others)]) == [*range(10)]
-
-
-def test_a_list_of_one_status_or_workflow_or_both(records) -> None:
-    a_list(records)
-    assert pages(records, 3, status=Status.FAILED) == [[9, 6, 3], [0]]
-    assert flat(pages(records, 2, workflow="archive")) == [9, 7, 5, 3, 1]
-    assert flat(pages(records, 2, workflow="archive", status=Status.FAILED)) == [9, 3]
-    assert pages(records, 2, workflow="unknown") == [[]]
-    assert pages(records, 2, status=Status.CANCELLED) == [[]]
-
-
-def test_a_list_shows_what_a_row_of_it_needs(records) -> None:
-    a_list(records)
-    records.update(f"{9:020d}", {"status": Status.PROCESSING, "run": 2, "reason": None})
-    [job], _ = records.list_jobs(limit=1)
-    assert (job.job_id, job.run, job.status) == (f"{9:020d}", 2, Status.PROCESSING)
-    assert (job.file_name, job.size_bytes, job.reason) == ("Szene 4.mov", 300_000_000, None)
-    assert [int(job.job_id) for job in records.list_jobs(limit=9, status=Status.FAILED)[0]] == [
-        6,
-        3,
-        0,
-    ]
-
-
-def test_a_job_that_came_while_somebody_turned_the_page(records) -> None:
-    a_list(records)
-    first, after = records.list_jobs(limit=2)
-    records.create(a_job(job_id="a" * 20, created_at="2026-05-04T10:00:00.000Z"))
-    records.update(first[1].job_id, {"status": Status.CANCELLED})
-    second, _ = records.list_jobs(limit=2, after=after)
-    assert [int(job.job_id) for job in second] == [7, 6]

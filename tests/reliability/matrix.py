@@ -186,7 +186,8 @@ READS = frozenset(
     (
         *("records.get", "records.state", "records.open_jobs", "records.unsynced_jobs"),
         "records.item_count",
-        *("records.list_jobs", "storage.exists", "storage.found", "storage.size_or_none"),
+        *("catalogue.list_jobs", "catalogue.search", "catalogue.under_way", "catalogue.tallies"),
+        *("storage.exists", "storage.found", "storage.size_or_none"),
         *("storage.size_bytes", "storage.read", "storage.read_range", "storage.chunks"),
         *("storage.parts", "encoder.probe", "encoder.find_job", "encoder.get_job"),
         *("encoder.unfinished_jobs", "flows.status", "secrets.get", "drive.get"),

@@ -30,7 +30,10 @@ from chalicelib.adapters import airtable as airtable_module
 from chalicelib.adapters.drive_retry import Retry
 from chalicelib.config import settings
 from chalicelib.domain.encoding import job_settings
+from chalicelib.domain.job import Status
+from chalicelib.domain.job_list import Asked
 from chalicelib.domain.notice import Notice
+from chalicelib.domain.tally import tally
 from chalicelib.services import Services
 from slimreel.local import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.airtable.limits import RateLimit
@@ -121,6 +124,7 @@ ANSWERS_OF_TOKEN = {
 #: Whom each adapter talks to.
 SERVICES = {
     "records": "dynamodb",
+    "catalogue": "dynamodb",
     "storage": "s3",
     "encoder": "mediaconvert",
     "flows": "states",
@@ -405,6 +409,12 @@ def _made_clients(services: Services) -> list[Any]:
 # How each call is made, on something of its own
 
 
+def _named(rig: Rig) -> None:
+    job = a_job(job_id=rig.name(), file_name="film.mov")
+    rig.services.records.create(job)
+    rig.services.catalogue.add_name(job)
+
+
 def _job(rig: Rig, **facts: Any) -> str:
     job = a_job(job_id=rig.name(), row_version=1, **facts)
     rig.services.records.create(job)
@@ -532,8 +542,21 @@ CALLS: dict[str, Prepare] = {
     "records.settle": _with(_job, lambda r, j: r.services.records.settle(j, 1)),
     "records.open_jobs": _with(_job, lambda r, _: next(r.services.records.open_jobs())),
     "records.unsynced_jobs": _with(_job, lambda r, _: next(r.services.records.unsynced_jobs())),
-    "records.list_jobs": _with(_job, lambda r, _: r.services.records.list_jobs(limit=5)),
     "records.item_count": _plain(lambda r: r.services.records.item_count()),
+    "catalogue.list_jobs": _with(
+        _job, lambda r, _: r.services.catalogue.list_jobs(Asked(), limit=5)
+    ),
+    "catalogue.search": _with(
+        _named, lambda r, _: r.services.catalogue.search("film", Asked(), limit=5)
+    ),
+    "catalogue.add_name": _with(
+        lambda r: a_job(job_id=r.name()), lambda r, j: r.services.catalogue.add_name(j)
+    ),
+    "catalogue.under_way": _with(_job, lambda r, _: r.services.catalogue.under_way()),
+    "catalogue.count": _with(
+        Rig.name, lambda r, n: r.services.catalogue.count(tally(a_job(Status.COMPLETED)), n)
+    ),
+    "catalogue.tallies": _plain(lambda r: r.services.catalogue.tallies("2026", "2027")),
     "records.state": _plain(lambda r: r.services.records.state("drive#changes", "sync")),
     "records.save_state": _with(
         Rig.name, lambda r, n: r.services.records.save_state("test", n, {"a": 1})

@@ -51,7 +51,10 @@ FUNCTIONS = {
     "reconcile": "reconcile_jobs",
     "requeue": "requeue_rows",
 }
-ADAPTERS = ["records", "storage", "drive", "encoder", "flows", "queues", "topic", "airtable"]
+ADAPTERS = [
+    *("records", "catalogue", "storage", "drive", "encoder", "flows", "queues", "topic"),
+    "airtable",
+]
 #: Receives of a message, and invocations for an event, before it is given up.
 DRIVE_RECEIVES, ROWS_RECEIVES, EVENT_TRIES = 5, 20, 3
 #: What one schedule is not quick enough for, the next may be; and how long each waits.

@@ -13,6 +13,7 @@ from chalicelib import restoring, triggers
 from chalicelib.adapters.airtable import AirtableRefused, AirtableUnavailable
 from chalicelib.adapters.drive_errors import QuotaExceeded
 from chalicelib.domain.job import Status
+from chalicelib.domain.job_list import Asked
 from chalicelib.domain.mp4 import MovieMetadata, Read, Rewrite
 from chalicelib.steps.aside import ATTEMPTS, PATIENCE
 from chalicelib.steps.cancel import cancel
@@ -344,7 +345,8 @@ def a_person_submits(stage: Stage) -> None:
 def a_person_looks(stage: Stage) -> None:
     a_film(stage)
     job_id = stage.job().job_id
-    stage.ask("list_jobs", lambda: stage.reach().records.list_jobs(limit=10))
+    catalogue = stage.reach().catalogue
+    stage.ask("list_jobs", lambda: catalogue.list_jobs(Asked(), limit=10))
     stage.ask("get_job", lambda: stage.reach().records.get(job_id))
 
 

@@ -75,7 +75,15 @@ def test_a_list(world: World, client: Client) -> None:
         ("page=abc", "page token"),
         ("page=4pyT", "page token"),
         ("workflow=a%20b", "name of a workflow"),
-        ("statis=failed", "status, workflow, limit and page only"),
+        ("statis=failed", "search, limit and page only"),
+        ("sort=best", "sort is one of newest, oldest, largest, most_saved"),
+        ("since=today", "since is a day of UTC"),
+        ("min_saved_percent=-1", "is a whole number"),
+        ("search=a&page=%F0", "page token"),
+        (
+            "sort=largest&page=MjAyNi0wNS0wNFQwOTozMDowMC4wMDBaIDAwMDAwMDAwMDAwMDAwMDAwMDAw",
+            "page t",
+        ),
     ],
 )
 def test_a_question_that_makes_no_sense(

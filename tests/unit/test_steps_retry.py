@@ -176,10 +176,12 @@ def test_every_field_of_a_job_is_forgotten_changed_or_kept_on_purpose() -> None:
     """A new field has to be thought about: what of it may a new run believe?"""
     changed = {"run", "status", "updated_at", "execution_started", "attempt", "encoder_faults"}
     changed |= {"wanted_preset", "requests", "source_run", "fetched"}
+    changed |= {"earlier_cost_usd", "earlier_size_bytes"}
     source = {"job_id", "workflow", "file_id", "folder_id", "file_name", "mime_type"}
     source |= {"version_key", "size_bytes", "md5", "uploader", "source_url", "uploaded_at"}
     source |= {"created_at", "revision_id"}
     published = {"published_key", "published_size_bytes", "published_run", "litter", "link_number"}
+    published |= {"saved_bytes"}
     told = {"timeline", "notices_sent", "notice_claim", "cost_usd"}
     told |= {"row_version", "synced_version", "row_id"}
     replanned = {"first_attempt"}  # by Plan, with the first attempt of the new run
