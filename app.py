@@ -11,11 +11,13 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import triggers
-from chalicelib.api import jobs, notifications, videos
+from chalicelib.api import jobs, notifications, pages, videos, web
 
 app = Chalice(app_name="slimreel", configure_logs=False)
 app.api.cors = False
-app.register_blueprint(jobs.routes)  # list, look at, submit, cancel and retry; signed calls only
+app.register_blueprint(jobs.routes)  # list, look at, submit, cancel, retry: machines and people
+app.register_blueprint(web.routes)  # what the pages show beside that, for people
+app.register_blueprint(pages.routes)  # the pages themselves
 
 
 # From outside, over HTTP. Each of these is public and checks its caller itself.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from chalicelib.domain.money import Prices, prices
 from chalicelib.domain.preset import Preset, presets
@@ -25,6 +27,8 @@ class Settings:
     Attributes:
         sign_in_url, sign_in_client_id: the user pool's own pages, and what our web pages are
             called there.
+        keep_originals: let the copy of an original stay until the bucket expires it, so that people
+            can compare.
         reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
         max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
             for no limit.
@@ -53,6 +57,7 @@ class Settings:
     log_level: str
     sign_in_url: str = ""
     sign_in_client_id: str = ""
+    keep_originals: bool = False
     reconcile_settle_s: float = 0.0
     sync_lease_s: float = 0.0
     max_cost_per_day_usd: float | None = None
@@ -86,6 +91,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         log_level=env.get("LOG_LEVEL") or "INFO",
         sign_in_url=env.get("SIGN_IN_URL", ""),
         sign_in_client_id=env.get("SIGN_IN_CLIENT_ID", ""),
+        keep_originals=env.get("KEEP_ORIGINALS") == "yes",
         reconcile_settle_s=float(env.get("RECONCILE_SETTLE_S") or 0),
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
         max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),
@@ -105,6 +111,16 @@ def all_presets() -> dict[str, Preset]:
 @cache
 def price_table() -> Prices:
     return prices(tomllib.loads((DATA / "prices.toml").read_text()))
+
+
+@cache
+def flow(workflow: str) -> dict[str, Any]:
+    """The States Language file of a workflow.
+
+    Raises:
+        OSError: there is no such workflow.
+    """
+    return dict(json.loads((WORKFLOWS / f"{workflow}.asl.json").read_text()))
 
 
 @cache

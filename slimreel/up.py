@@ -33,7 +33,7 @@ from slimreel.board import Board
 from slimreel.feed import Feed
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.cloud import Cloud
-from slimreel.local.deployment import Deployment, deploy
+from slimreel.local.deployment import NOTICE_EMAIL, Deployment, deploy
 from slimreel.local.stack import StackError
 from slimreel.local.stack.errors import NeedsReplacement
 from slimreel.results import Results
@@ -130,7 +130,9 @@ def running(options: Options, project_dir: Path) -> Iterator[Deployment]:
 
 def _deployed(cloud: Cloud, options: Options, project_dir: Path) -> Deployment:
     try:
-        return deploy(cloud, project_dir, inbox_name="", parameters=options.parameters)
+        # So that the pages can show them beside the results; the bucket expires them after a week.
+        parameters = {"KeepOriginals": "yes", **options.parameters}
+        return deploy(cloud, project_dir, inbox_name="", parameters=parameters)
     except NeedsReplacement as problem:
         raise CannotStart(f"{problem} It is in {options.data_dir}.") from problem
     except StackError as problem:
@@ -184,6 +186,8 @@ class _Desk:
             if folder != self._deployment.inbox:
                 lines.add_row(f"or, to {workflow}, into", shown(folder))
         lines.add_row("Find results in", Text(shown(self._options.compressed), style="bold"))
+        lines.add_row("Watch it at", Text(f"{url}/api/app", style="bold"))
+        lines.add_row("Sign in as", f"{NOTICE_EMAIL}, password {self._deployment.password}")
         lines.add_row("Airtable", f"{url}/airtable")
         lines.add_row("Mail", f"{url}/mail")
         self._console.print(lines)
@@ -352,6 +356,9 @@ def ready_message(options: Options, deployment: Deployment, seconds: float) -> d
         "airtable_token": cloud.airtable_token,
         "fault_log": str(cloud.data_dir / "faults.jsonl"),
         "control_url": f"{cloud.endpoint_url}/_control",
+        "pages_url": f"{cloud.endpoint_url}/api/app",
+        "sign_in_email": NOTICE_EMAIL,
+        "sign_in_password": deployment.password,
         "resources": dict(stack.resources),
         "outputs": dict(stack.outputs),
     }

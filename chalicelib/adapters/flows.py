@@ -8,6 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.domain.text import iso
+
+#: Pages of a thousand events. A history ends at 25,000, but nobody looks at that many.
+#: Source: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+_HISTORY_PAGES = 3
 #: A token that was used, timed out or belongs to an ended execution is not an error for us.
 _TOO_LATE = ("TaskDoesNotExist", "TaskTimedOut", "InvalidToken")
 
@@ -39,6 +44,27 @@ class Flows:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return None
             raise
+
+    def history(self, workflow: str, name: str) -> list[dict[str, Any]] | None:
+        """What happened in an execution, oldest first, times as ISO 8601; None when it is forgotten
+        or there never was one. Of a very long one the beginning.
+        """
+        machine = self._arn_prefix + workflow
+        arn = machine.replace(":stateMachine:", ":execution:") + f":{name}"
+        asked: dict[str, Any] = {"executionArn": arn, "includeExecutionData": False}
+        events: list[dict[str, Any]] = []
+        try:
+            for _ in range(_HISTORY_PAGES):
+                page = self._client.get_execution_history(**asked, maxResults=1000)
+                events += page["events"]
+                if "nextToken" not in page:
+                    break
+                asked["nextToken"] = page["nextToken"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise
+        return [{**event, "timestamp": iso(event["timestamp"])} for event in events]
 
     def succeed(self, token: str, output: Mapping[str, Any]) -> bool:
         """Answer a waiting task. False when nobody waits for this token any more."""

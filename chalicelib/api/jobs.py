@@ -64,32 +64,48 @@ def _route(path: str, method: str) -> Callable[[View], View]:
 
 @_route("/jobs", "GET")
 def list_jobs() -> Response:
-    return answered(Role.VIEWER, lambda _: _list(_query(routes.current_request)))
+    return answered(
+        Role.VIEWER, routes.current_request, lambda _: _list(_query(routes.current_request))
+    )
 
 
 @_route("/jobs", "POST")
 def submit_job() -> Response:
-    return answered(Role.OPERATOR, lambda who: _submit(who, routes.current_request))
+    return answered(
+        Role.OPERATOR, routes.current_request, lambda who: _submit(who, routes.current_request)
+    )
 
 
 @_route("/jobs/{job_id}", "GET")
 def get_job(job_id: str) -> Response:
-    return answered(Role.VIEWER, lambda _: (200, _view(services(), _found(job_id))))
+    return answered(
+        Role.VIEWER, routes.current_request, lambda _: (200, _view(services(), found(job_id)))
+    )
 
 
 @_route("/jobs/{job_id}/cancel", "POST")
 def cancel_job(job_id: str) -> Response:
-    return answered(Role.OPERATOR, lambda who: _cancel(who, job_id, routes.current_request))
+    return answered(
+        Role.OPERATOR,
+        routes.current_request,
+        lambda who: _cancel(who, job_id, routes.current_request),
+    )
 
 
 @_route("/jobs/{job_id}/retry", "POST")
 def retry_job(job_id: str) -> Response:
-    return answered(Role.OPERATOR, lambda who: _retry(who, job_id, routes.current_request))
+    return answered(
+        Role.OPERATOR,
+        routes.current_request,
+        lambda who: _retry(who, job_id, routes.current_request),
+    )
 
 
 @_route("/jobs/{job_id}/revoke", "POST")
 def revoke_link(job_id: str) -> Response:
-    return answered(Role.ADMIN, lambda who: _revoke(who, job_id, routes.current_request))
+    return answered(
+        Role.ADMIN, routes.current_request, lambda who: _revoke(who, job_id, routes.current_request)
+    )
 
 
 def _list(query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
@@ -175,12 +191,14 @@ def _revoke(who: Caller, job_id: str, request: Request) -> tuple[int, dict[str, 
     return 200, _view(services(), revoke(services(), _known(job_id), by=who.name))
 
 
-def answered(needed: Role, work: Callable[[Caller], tuple[int, dict[str, Any]]]) -> Response:
+def answered(
+    needed: Role, request: Request, work: Callable[[Caller], tuple[int, dict[str, Any]]]
+) -> Response:
     """What `work` gives for a caller who may have it, or why not, in words for people."""
     headers = {"Cache-Control": "no-store"}
     try:
         client_id = services().settings.sign_in_client_id
-        status, body = work(allowed(routes.current_request, needed, client_id=client_id))
+        status, body = work(allowed(request, needed, client_id=client_id))
     except (CannotDo, Temporary) as problem:
         status = next(_STATUS[kind] for kind in type(problem).__mro__ if kind in _STATUS)
         body = {"message": str(problem)}
@@ -195,7 +213,7 @@ def _known(job_id: str) -> str:
     return job_id
 
 
-def _found(job_id: str) -> Job:
+def found(job_id: str) -> Job:
     job = services().records.get(_known(job_id))
     if job is None:
         raise UnknownJob(job_id)

@@ -133,6 +133,7 @@ class Job:
         requests: what people asked of the job, oldest first.
         source_run: the run whose copy of the source is used; a retry of a failed run keeps it.
         attempt: of encoding; it grows over all runs, so no event of an earlier one fits a later.
+        searching: the attempt encodes samples, to find the setting.
         waiting: a sentence for people: what an open job waits for before it goes on.
         reserved_for: the encode, counted over all runs, whose cost the day's budget holds already.
         published_run: the run that published `published_key`.
@@ -181,6 +182,7 @@ class Job:
     facts: MediaFacts | None = None
     attempt: int = 0
     first_attempt: int = 1
+    searching: bool | None = None
     encoder_faults: int = 0
     plan: Plan | None = None
     waiting: str | None = None

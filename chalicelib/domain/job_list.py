@@ -64,6 +64,7 @@ class UnderWay:
     size_bytes: int
     step: str | None = None
     attempt: int = 0
+    searching: bool | None = None
     encode_percent: int | None = None
     waiting: str | None = None
 

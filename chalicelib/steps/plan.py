@@ -71,6 +71,7 @@ def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -
         only_if={"status": ledger.OPEN},
         plan=decided,
         attempt=job.attempt + 1,
+        searching=True if decided.route is Route.SEARCH else None,
         cost_usd=round((job.cost_usd or 0.0) + _cost(job, decided), 6),
         task_token=None,
         encoder_job_id=None,

@@ -27,6 +27,7 @@ FORGOTTEN = (
     "step",
     "facts",
     "plan",
+    "searching",
     "waiting",
     "reserved_for",
     "runner_up",

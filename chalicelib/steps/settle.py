@@ -82,6 +82,8 @@ def _tidy_up(services: Services, job: Job) -> None:
     if job.status not in _TIDIED:
         return
     sources = {keys.source_key(job.job_id, job.file_name, n) for n in range(1, job.run + 1)}
+    if services.settings.keep_originals and job.status is Status.COMPLETED:
+        sources -= {job.source_key}  # people compare the result with it
     attempts = {keys.attempt_prefix(job.job_id, n) for n in range(1, job.attempt + 1)}
     for prefix in sorted(sources | attempts):
         services.storage.delete_prefix(services.settings.temp_bucket, prefix)

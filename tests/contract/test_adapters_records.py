@@ -102,6 +102,7 @@ def everything() -> Job:
         "earlier_size_bytes": 7,
         "saved_bytes": 9,
         "ended_in": "fetch",
+        "searching": True,
         "reason": "r",
         "error": "e",
         "revision_id": "0B1",

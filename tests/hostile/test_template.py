@@ -12,8 +12,11 @@ from slimreel.template import cloudformation
 
 ROOT = Path(__file__).resolve().parents[2]
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
-#: They are for strangers, and check their callers themselves.
-PUBLIC = {("POST", "/drive/notifications"), ("GET", "/v/{job_id}"), ("GET", "/health")}
+#: They are for strangers, and check their callers themselves or hold no data.
+PUBLIC = {
+    *{("POST", "/drive/notifications"), ("GET", "/v/{job_id}"), ("GET", "/health")},
+    *{("GET", "/app"), ("GET", "/app/{version}/{name}")},
+}
 #: CloudWatch cannot use Amazon's own key of SNS, and what an alarm says is in this template.
 NOT_OURS_TO_ENCRYPT = {"AlarmTopic"}
 

@@ -190,7 +190,7 @@ READS = frozenset(
         *("storage.exists", "storage.found", "storage.size_or_none"),
         *("storage.size_bytes", "storage.read", "storage.read_range", "storage.chunks"),
         *("storage.parts", "encoder.probe", "encoder.find_job", "encoder.get_job"),
-        *("encoder.unfinished_jobs", "flows.status", "secrets.get", "drive.get"),
+        *("encoder.unfinished_jobs", "flows.history", "flows.status", "secrets.get", "drive.get"),
         *("drive.list_folder", "drive.start_page_token", "drive.changes", "drive.open_range"),
     )
 )

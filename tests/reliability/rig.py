@@ -606,6 +606,7 @@ CALLS: dict[str, Prepare] = {
     "encoder.unfinished_jobs": _plain(lambda r: r.services.encoder.unfinished_jobs()),
     "encoder.cancel_job": _with(_encoded, lambda r, j: r.services.encoder.cancel_job(j[1])),
     "flows.start": _with(Rig.name, lambda r, n: r.services.flows.start("compress", n, {})),
+    "flows.history": _plain(lambda r: r.services.flows.history("compress", "unknown")),
     "flows.status": _with(Rig.name, lambda r, n: r.services.flows.status("compress", n)),
     "flows.succeed": _plain(lambda r: r.services.flows.succeed(TOKEN, {})),
     "flows.fail": _plain(lambda r: r.services.flows.fail(TOKEN, error="E", cause="c")),

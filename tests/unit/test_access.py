@@ -11,8 +11,15 @@ import app as app_module
 from chalicelib.api.access import Caller, Role, allowed, caller, machines, people
 from chalicelib.domain.control import NotAllowed
 
-#: Public, because they check their caller themselves, each in a way of its own.
-PUBLIC = {("POST", "/drive/notifications"), ("GET", "/v/{job_id}"), ("GET", "/health")}
+#: Public, because they check their caller themselves, each in a way of its own; and the pages' own
+#: files, which hold no data.
+PUBLIC = {
+    ("POST", "/drive/notifications"),
+    ("GET", "/v/{job_id}"),
+    ("GET", "/health"),
+    ("GET", "/app"),
+    ("GET", "/app/{version}/{name}"),
+}
 CLIENT = "pages-client"
 
 

@@ -383,6 +383,8 @@ def test_every_route_but_the_public_ones_asks_who_calls(template: Template) -> N
         ("post", "/drive/notifications"),
         ("get", "/v/{job_id}"),
         ("get", "/health"),
+        ("get", "/app"),
+        ("get", "/app/{version}/{name}"),
     }
     for (_, path), security in asked.items():
         wanted = "people" if path.startswith("/web/") else "sigv4"

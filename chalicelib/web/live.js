@@ -1,0 +1,43 @@
+// What goes on right now, asked of one small address: often while something is under way, seldom
+// otherwise, and not at all while nobody looks.
+
+import { changed } from "./api.js";
+
+const BUSY_MS = 2500, IDLE_MS = 8000, TROUBLE_MS = 15_000;
+const listeners = new Set();
+let tag = null, timer = null;
+export let now = { open: 0, counts: {}, jobs: [] };
+
+/** Hear of every change, and of what is so already. Returns how to stop. */
+export function listen(listener) {
+  listeners.add(listener);
+  listener(now, now);
+  return () => listeners.delete(listener);
+}
+
+async function look() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  let wait = IDLE_MS;
+  try {
+    const news = await changed("now", tag);
+    if (news) {
+      const before = now;
+      ({ tag, body: now } = news);
+      for (const listener of [...listeners]) listener(now, before);
+    }
+    wait = now.open ? BUSY_MS : IDLE_MS;
+  } catch {
+    wait = TROUBLE_MS;
+  }
+  clearTimeout(timer);
+  timer = setTimeout(look, wait);
+}
+
+export function start() {
+  document.addEventListener("visibilitychange", look);
+  return look();
+}
+
+/** Look at once: somebody has just done something. */
+export const soon = () => look();
