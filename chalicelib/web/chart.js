@@ -124,8 +124,8 @@ export function quality({ points, floor, duration, metric, onseek }) {
 }
 
 /** What the samples came to at each level, the target, and the level that was chosen. */
-export function search({ points, target, level, metric }) {
-  const height = 200, scores = points.map((point) => point.score);
+export function search({ points, target, level, metric, predicted_score: predicted }) {
+  const height = 200, scores = [...points.map((point) => point.score), ...(level && predicted ? [predicted] : [])];
   const range = Math.max(...scores, target) - Math.min(...scores, target) || 0.01;
   const low = Math.min(...scores, target) - range / 3, high = Math.max(...scores, target) + range / 3;
   const levels = [...points.map((point) => point.level), ...(level ? [level] : [])];
@@ -141,6 +141,11 @@ export function search({ points, target, level, metric }) {
     ...points.map((one) => s("circle", { class: "dot area", cx: x(one.level), cy: y(one.score), r: 4.5 },
       s("title", {}, `Level ${one.level}: ${one.score.toFixed(digits)}, ${(one.bitrate_bps / 1e6).toFixed(2)} Mbit/s`))),
     ...ticks(least, most, 5).map((at) => s("text", { class: "tick", x: x(at), y: height - 8, "text-anchor": "middle" }, String(+at.toFixed(2)))));
+  if (level && predicted) {
+    const near = points.reduce((one, other) => (Math.abs(other.level - level) < Math.abs(one.level - level) ? other : one));
+    svg.append(s("path", { class: "line guess", d: `M${x(near.level)},${y(near.score)}L${x(level)},${y(predicted)}` }),
+      s("circle", { class: "dot guess", cx: x(level), cy: y(predicted), r: 4.5 }, s("title", {}, `Predicted for level ${+level.toFixed(2)}: ${predicted.toFixed(digits)}`)));
+  }
   if (level) svg.append(s("line", { class: "chosen", x1: x(level), x2: x(level), y1: TOP, y2: height - BOTTOM }),
     s("text", { class: "tick strong", x: x(level), y: TOP + 8, "text-anchor": x(level) > WIDTH / 2 ? "end" : "start", dx: x(level) > WIDTH / 2 ? -6 : 6 }, `level ${+level.toFixed(2)}`));
   return h("figure", {}, svg, figures(["Level", metric, "Mbit/s"], points.map((one) => [String(one.level), one.score.toFixed(digits), (one.bitrate_bps / 1e6).toFixed(2)])));

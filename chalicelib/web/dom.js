@@ -29,6 +29,12 @@ export function s(tag, attributes, ...children) {
   return element;
 }
 
+/** Put these in place of what an element holds; nothing stands for nothing. */
+export function put(element, ...children) {
+  element.replaceChildren();
+  return fill(element, {}, children);
+}
+
 /** Tell people who cannot see that something changed. */
 export function say(text) {
   document.getElementById("said").textContent = text;

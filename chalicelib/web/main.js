@@ -34,7 +34,8 @@ async function show(me) {
   }
   const page = name === "videos" && rest[0] ? video : PAGES[name] || videos;
   const box = h("div", { class: `page ${page.name}` });
-  main.replaceChildren(box);
+  const loading = h("p", { class: "quiet loading" }, "Loading …");
+  main.replaceChildren(box, loading);
   try {
     const stop = await page(box, { me, rest, query });
     if (mine !== turn) stop?.(); // another page was opened meanwhile
@@ -43,6 +44,7 @@ async function show(me) {
     box.replaceChildren(h("div", { class: "empty" }, h("h1", {}, "That did not work"), h("p", {}, problem.message),
       h("p", {}, h("a", { href: "#/videos" }, "Back to all videos"))));
   }
+  loading.remove();
   if (mine !== turn) return;
   const heading = box.querySelector("h1");
   document.title = heading ? `${heading.textContent} – Slimreel` : "Slimreel";

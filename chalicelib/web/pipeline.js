@@ -2,7 +2,7 @@
 // one video took.
 
 import { get } from "./api.js";
-import { h, s, say } from "./dom.js";
+import { h, put, s, say } from "./dom.js";
 import { CHOICE, NODE, layout, route } from "./layers.js";
 import { listen } from "./live.js";
 import { choice, pill, progress } from "./parts.js";
@@ -99,13 +99,13 @@ export async function pipeline(box, { rest, query }) {
 
   function tell() {
     if (!chosen) {
-      side.replaceChildren(h("h2", {}, path ? "The way it took" : "What is going on"), path ? way() : overview());
+      put(side, h("h2", {}, path ? "The way it took" : "What is going on"), path ? way() : overview());
       return;
     }
     const one = nodes.find((node) => node.name === chosen), step = stepFor.get(chosen);
     const here = now.jobs.filter((job) => job.workflow === workflow.name && stepOf(job) === step);
     const lost = failed.filter((job) => step && job.ended_in === step).slice(0, 8);
-    side.replaceChildren(
+    put(side,
       h("button", { class: "plain close", "aria-label": "Back to the overview", onclick: () => { chosen = null; choose(null); } }, "×"),
       h("h2", {}, one.name), h("p", {}, one.about || kinds[one.kind] || ""),
       one.waits ? h("p", { class: "quiet" }, "It waits here until it is told to go on.") : null,

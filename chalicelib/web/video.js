@@ -3,7 +3,7 @@
 import { Refused, get, post } from "./api.js";
 import * as chart from "./chart.js";
 import { compare } from "./compare.js";
-import { h, say } from "./dom.js";
+import { h, put, say } from "./dom.js";
 import { listen, soon } from "./live.js";
 import { ask, choice, pill, progress, savedText, sizes } from "./parts.js";
 import { between, day, duration, exact, moment, money, percent, size, stepName } from "./words.js";
@@ -56,7 +56,7 @@ export async function video(box, { me, rest }) {
     const seconds = details.quality_by_second;
     chart.wide({ clientWidth: box.clientWidth > 900 ? box.clientWidth - 340 : box.clientWidth });
     const line = seconds ? chart.quality({ ...seconds, duration: job.file.duration_s, onseek: (at) => player?.seek(at) }) : null;
-    box.replaceChildren(
+    put(box,
       h("p", { class: "crumbs" }, h("a", { href: "#/videos" }, "Videos")),
       h("div", { class: "title" },
         h("div", {}, h("h1", {}, job.file.name),
@@ -126,7 +126,7 @@ export async function video(box, { me, rest }) {
 
   function history() {
     const entries = [
-      ...job.timeline.map((one, at) => ({ at: one.at, run: one.run, what: stepName(one.step), end: job.timeline[at + 1]?.run === one.run ? job.timeline[at + 1].at : one.run === job.run ? job.completed_at : null })),
+      ...job.timeline.map((one, at) => ({ at: one.at, run: one.run, what: stepName(one.step === "encode" && job.timeline[at + 1]?.step === "choose" ? "sample" : one.step), end: job.timeline[at + 1]?.run === one.run ? job.timeline[at + 1].at : one.run === job.run ? job.completed_at : null })),
       ...job.requests.map((one) => ({ at: one.at, run: one.run, what: `${one.by} asked to ${one.action}${one.preset ? ` with preset ${one.preset}` : ""}`, person: true })),
       ...(job.completed_at ? [{ at: job.completed_at, run: job.run, what: `${job.status}: ${job.reason || ""}`, end: null, last: true }] : []),
     ].sort((one, other) => one.at.localeCompare(other.at));
