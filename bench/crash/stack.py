@@ -33,7 +33,8 @@ from slimreel.local.faults import Fault
 START_LIMIT_S = 180.0
 #: Of the template: waits that are minutes in an account.
 #: Each longer than the functions it outwaits may run; see `bench.crash.project`.
-PARAMETERS = ("SyncLeaseS=12", "ReconcileSettleS=12")
+#: And nothing may be left over, not even what people compare with.
+PARAMETERS = ("SyncLeaseS=12", "ReconcileSettleS=12", "KeepOriginals=no")
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 

@@ -1,0 +1,141 @@
+"""The web app in a real Chromium, from signing in to what it saved. The tests follow one another:
+one browser, one cloud, one film.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from slimreel.local.deployment import PEOPLE
+from tests.browser.conftest import Tab
+from tests.clips import camera_clip
+
+FILM = "Scene 4 take 2.mov"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def screen(tab: Tab) -> None:
+    tab.looks(width=1366)
+
+
+def test_a_stranger_sees_nothing_but_the_way_in(tab: Tab) -> None:
+    tab.open("#/savings")
+    tab.find("button", "Sign in")
+    assert tab.all("table") == [] and not tab.find("body").text.count("@")
+    assert tab.complaints() == []
+
+
+def test_a_film_that_is_dropped_appears_moves_and_ends_by_itself(tab: Tab, tmp_path: Path) -> None:
+    tab.sign_in()
+    tab.find(".empty", "Drop a video into the Drive folder")
+    cloud = tab.deployment.cloud
+    clip = camera_clip(tmp_path / FILM, size="640x360", duration_s=2.0)
+    cloud.drive.add_file(tab.deployment.inbox_folder_id, FILM, clip)
+    tab.find(".videos tr", FILM)
+    tab.find(".live", "1 video under way")
+    tab.find(".videos tr", "Completed")  # nobody pressed anything
+    assert "→" in tab.find(".videos tr", FILM).text
+    assert tab.complaints() == []
+
+
+def test_search_finds_it_by_the_beginning_of_a_word(tab: Tab) -> None:
+    tab.open("#/videos?search=sce+4")
+    tab.find(".videos tr", FILM)
+    tab.open("#/videos?search=elsewhere")
+    tab.find(".empty", "No video fits")
+    tab.click(".empty button", "Show all videos")
+    tab.find(".videos tr", FILM)
+
+
+def test_original_and_result_play_in_step_with_a_divider_between(tab: Tab) -> None:
+    tab.open()
+    tab.click(".videos .name a", FILM)
+    ready = "return [...document.querySelectorAll('video')].map((v) => v.readyState >= 2)"
+    tab.until(lambda: tab.run(ready) == [True, True], "two films that can play")
+    tab.run(
+        "const seek = document.querySelector('.seek'); seek.value = 1.2;"
+        "seek.dispatchEvent(new Event('input'))"
+    )
+    places = "return [...document.querySelectorAll('video')].map((v) => v.currentTime.toFixed(2))"
+    tab.until(lambda: tab.run(places) == ["1.20", "1.20"], "both at the same place")
+    divider = tab.find(".divider")
+    divider.send_keys(Keys.HOME)
+    clip = "return getComputedStyle(document.querySelector('video.before')).clipPath"
+    assert "100%" in tab.run(clip)  # nothing of the original is left to see
+    tab.find(".chart .line.area")
+    tab.find(".reasons", "preset")
+    tab.find(".history", "Copy from Drive")
+    assert tab.complaints() == []
+
+
+def test_another_preset_is_tried_and_the_history_says_who_asked(tab: Tab) -> None:
+    tab.click(".buttons button", "Encode again")
+    tab.run("document.querySelector('dialog select').value = 'compression'")
+    tab.click("dialog button", "Encode again")
+    tab.find(".history", "you@example.com asked to retry with preset compression")
+    tab.find(".pill", "Completed")
+    tab.until(lambda: "run 2" in tab.find(".history .last").text, "the second run to end")
+    row = tab.find("a.button", "Open row").get_attribute("href")
+    assert "/airtable?base=" in row
+
+
+def test_the_pipeline_shows_the_way_it_took(tab: Tab) -> None:
+    tab.click("a.button", "Its path")
+    tab.find(".visits", "Publish")
+    visited = {one.get_attribute("data-state") for one in tab.all(".node.visited")}
+    assert {"Register", "Fetch", "Encode", "Publish", "Done"} <= visited
+    assert "Fail" not in visited
+    tab.open("#/pipeline/compress")
+    tab.find(".flow:not(.past)")
+    node = tab.find('.node[data-state="Encode"]')
+    assert node.get_attribute("aria-label") == "Encode"
+    tab.run("arguments[0].focus()", node)
+    node.send_keys(Keys.ENTER)
+    tab.find(".side", "Nothing here right now")
+    assert tab.complaints() == []
+
+
+def test_the_savings_are_those_of_the_last_run(tab: Tab) -> None:
+    tab.open("#/savings")
+    tab.find(".tile", "saved")
+    [job] = tab.deployment.records.open_jobs() or [None]
+    assert job is None or not job.status.is_open
+    assert "videos ended" in tab.find(".tiles").text  # two runs
+    tab.find(".bars", "compression")
+    assert tab.complaints() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1366, 390])
+def test_every_page_fits_and_every_control_has_a_name(tab: Tab, width: int, dark: bool) -> None:
+    tab.looks(width=width, dark=dark)
+    tab.open("#/videos")
+    tab.find(".videos tr", FILM)
+    video = tab.run("return document.querySelector('.videos .name a').getAttribute('href')")
+    for place, sign in [("#/videos", ".videos"), (video, ".facts"), ("#/pipeline", ".flow")]:
+        tab.open(place)
+        tab.find(sign)
+        assert len(tab.all("h1")) == 1
+        assert tab.run("return document.documentElement.scrollWidth <= innerWidth"), place
+        nameless = tab.run(
+            "return [...document.querySelectorAll('input,select,button,a[href]')].filter((one) =>"
+            " !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)"
+            ").map((one) => one.outerHTML)"
+        )
+        assert nameless == [], place
+    colour = tab.run("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, colour[4:-1].split(","))) < 200) == dark
+
+
+def test_a_viewer_may_look_only_and_signing_out_ends_it(tab: Tab) -> None:
+    tab.looks(width=1366)
+    tab.click("button", "Sign out")
+    tab.find("button", "Sign in")
+    tab.sign_in(PEOPLE["viewer"])
+    tab.click(".videos .name a", FILM)
+    tab.find(".buttons", "Open in Drive")
+    assert "Encode again" not in tab.find(".buttons").text
+    assert tab.run("return Object.keys(localStorage).length + document.cookie.length") == 0
