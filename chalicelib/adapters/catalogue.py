@@ -205,6 +205,11 @@ class Catalogue:
         return [found[job_id] for job_id in job_ids if job_id in found]
 
 
+def index_of(asked: Asked) -> str:
+    """The name of the index that a list is read from."""
+    return _index(asked)[0]
+
+
 _RANGES = {SIZE: "size_bytes", SAVING: "saved_bytes"}
 _TALLY = (
     *("day", "workflow", "preset", "uploader", "status", "cause"),

@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 #: Written with every job so that two sparse indexes find what still needs care.
 OPEN_INDEX, UNSYNCED_INDEX = "open-jobs", "unsynced-rows"
+#: Holds every job once.
+LIST_INDEX = "jobs-by-time"
 
 
 class Records:
@@ -117,13 +119,16 @@ class Records:
         return self._indexed(UNSYNCED_INDEX, "unsynced")
 
     def item_count(self) -> int:
-        """Roughly how many items there are: all jobs, and a few small ones. DynamoDB counts anew
-        about every six hours.
+        """Roughly how many jobs there are. DynamoDB counts anew about every six hours.
 
-        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
+        Of an index that holds each of them once: the table has smaller items too.
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GlobalSecondaryIndexDescription.html
         """
         client, name = self._table.meta.client, self._table.name
-        return int(client.describe_table(TableName=name)["Table"]["ItemCount"])
+        table = client.describe_table(TableName=name)["Table"]
+        indexes = table["GlobalSecondaryIndexes"]
+        [listed] = [index for index in indexes if index["IndexName"] == LIST_INDEX]
+        return int(listed.get("ItemCount") or table["ItemCount"])  # a new index was not counted yet
 
     def state(self, pk: str, sk: str) -> dict[str, Any]:
         """A small item that is not a job: sync state, a channel. Empty when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from chalicelib.domain.job_list import Asked
 from chalicelib.domain.text import parse_iso
 from slimreel.airtable import SetupFailed, look
 from slimreel.doctor import Finding, note, ok, wrong
@@ -64,7 +65,7 @@ def room(site: Site) -> Iterator[Finding]:
     now, recent, total = datetime.now(UTC), 0, 0
     place = None
     while True:
-        jobs, place = site.records.list_jobs(limit=1000, after=place)
+        jobs, place = site.catalogue.list_jobs(Asked(), limit=1000, after=place)
         total += len(jobs)
         recent += sum(parse_iso(job.created_at) > now - _WINDOW for job in jobs)
         if place is None:

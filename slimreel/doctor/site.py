@@ -16,6 +16,7 @@ from slimreel.deploying.parameters import outputs_of, values_of
 from slimreel.deploying.stacks import described
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.catalogue import Catalogue
     from chalicelib.adapters.drive import Drive
     from chalicelib.adapters.records import Records
 
@@ -115,9 +116,19 @@ class Site:
     def records(self) -> Records:
         from chalicelib.adapters.records import Records
 
+        return Records(self._table)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        from chalicelib.adapters.catalogue import Catalogue
+
+        return Catalogue(self._table)
+
+    @cached_property
+    def _table(self) -> Any:
         resource = self.account.session.resource("dynamodb", endpoint_url=self.account.endpoint_url)
         self._opened.append(resource.meta.client)
-        return Records(resource.Table(self.outputs["JobsTableName"]))
+        return resource.Table(self.outputs["JobsTableName"])
 
     @cached_property
     def _opened(self) -> list[Any]:
@@ -128,7 +139,8 @@ class Site:
         for thing in (self.__dict__.get("drive"), *self.__dict__.get("_opened", ())):
             if thing is not None:
                 thing.close()
-        for name in ("stack", "google_key", "airtable_token", "drive", "records", "_opened"):
+        made = ("drive", "records", "catalogue", "_table", "_opened")
+        for name in ("stack", "google_key", "airtable_token", *made):
             self.__dict__.pop(name, None)
 
     def close(self) -> None:

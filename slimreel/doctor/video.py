@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chalicelib.domain.job_list import Asked
 from slimreel.doctor import Finding, ok, wrong
 from slimreel.doctor.site import Site
 
@@ -68,7 +69,7 @@ def watch(
                 "and channel; slimreel redrive at what was given up.",
             )
             return
-        jobs, _ = site.records.list_jobs(limit=50)
+        jobs, _ = site.catalogue.list_jobs(Asked(), limit=50)
         job_id = next((job.job_id for job in jobs if job.file_name == name), None)
         if job_id is None:
             time.sleep(LOOK_EVERY_S)

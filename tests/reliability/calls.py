@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chalicelib.adapters.catalogue import index_of
 from tests.fakes import COMPRESSED, TEMP
 
 RECORD = Path(__file__).with_name("calls.json")
 #: Adapters of AWS; the others' services know nothing of IAM.
-ADAPTERS = ("records", "storage", "encoder", "flows", "queues", "topic", "secrets")
+ADAPTERS = ("records", "catalogue", "storage", "encoder", "flows", "queues", "topic", "secrets")
 #: Everything that is asked for over HTTP is one function.
 API = "api_handler"
 
@@ -42,7 +43,7 @@ def made_call(
     elif adapter == "secrets":
         about = str(args[0])
     elif method == "list_jobs":
-        about = "status" if options.get("status") else "time"
+        about = index_of(args[0])
     return MadeCall(function, call, about)
 
 

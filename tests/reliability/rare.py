@@ -12,6 +12,7 @@ from chalicelib.adapters.airtable import AirtableUnavailable
 from chalicelib.domain import keys
 from chalicelib.domain.encoding import modifier
 from chalicelib.domain.job import Status
+from chalicelib.domain.job_list import Asked, Sort
 from chalicelib.steps import notify, sync
 from chalicelib.steps.airtable_pause import PATIENCE
 from chalicelib.steps.cancel import cancel
@@ -23,9 +24,29 @@ from tests.reliability.stories import Story, a_film
 SSIM_FILE = b"0,0.98\n1,0.97\n\nAverage: 0.975\n"
 
 
-def a_person_looks_for_failures(stage: Stage) -> None:
-    failed = {"limit": 10, "status": Status.FAILED}
-    stage.ask("list_jobs", lambda: stage.reach().records.list_jobs(**failed))
+#: One for each index that lists are read from.
+EVERY_LIST = (
+    Asked(),
+    Asked(status=Status.FAILED),
+    Asked(workflow="compress"),
+    Asked(uploader="anna@example.com"),
+    Asked(sort=Sort.LARGEST),
+    Asked(sort=Sort.MOST_SAVED),
+)
+
+
+def a_person_looks_at_everything(stage: Stage) -> None:
+    a_film(stage)
+    job, reach = stage.job(), stage.reach()
+    film = (reach.settings.temp_bucket, f"jobs/{job.job_id}/source.mov")
+    for asked in EVERY_LIST:
+        stage.ask("list_jobs", lambda asked=asked: reach.catalogue.list_jobs(asked, limit=10))
+    stage.ask("list_jobs", lambda: reach.catalogue.search("film", Asked(), limit=10))
+    stage.ask("now", reach.catalogue.under_way)
+    stage.ask("money", lambda: reach.catalogue.tallies("2026-01-01", "2026-12-31"))
+    stage.ask("path", lambda: reach.flows.history(job.workflow, f"{job.job_id}-1"))
+    stage.ask("details", lambda: reach.storage.exists(*film))
+    stage.ask("details", lambda: reach.storage.presigned_url(*film, expires_s=60))
 
 
 def a_person_cancels_before_the_encodes_id_is_known(stage: Stage) -> None:
@@ -155,7 +176,7 @@ def cancelled_after(stage: Stage, adapter: Any, method: str) -> None:
 
 
 RARE: tuple[Story, ...] = (
-    a_person_looks_for_failures,
+    a_person_looks_at_everything,
     a_person_cancels_before_the_encodes_id_is_known,
     a_person_cancels_while_the_encode_is_created,
     a_person_cancels_while_the_result_is_published,

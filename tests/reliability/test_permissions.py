@@ -19,14 +19,15 @@ import requests
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import storage as storage_module
+from chalicelib.adapters.catalogue import index_of
 from chalicelib.domain.encoding import job_settings
-from chalicelib.domain.job import Status
 from slimreel.local.iam import Used
 from slimreel.template import cloudformation, logical_id
 from tests.examples import a_plan
 from tests.fakes import COMPRESSED
 from tests.reliability import calls
 from tests.reliability.calls import MadeCall
+from tests.reliability.rare import EVERY_LIST
 from tests.reliability.rig import CALLS, Rig, rigged
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,9 +92,9 @@ def ways(rig: Rig, made: MadeCall) -> Iterator[Callable[[], Any]]:
     match made.call:
         case "secrets.get":
             yield lambda: services.secrets.get(made.about)
-        case "records.list_jobs":
-            status = Status.FAILED if made.about == "status" else None
-            yield lambda: services.records.list_jobs(limit=5, status=status)
+        case "catalogue.list_jobs":
+            [asked] = [one for one in EVERY_LIST if index_of(one) == made.about]
+            yield lambda: services.catalogue.list_jobs(asked, limit=5)
         case "storage.presigned_url":
             # Opened by somebody who has no key, with what the function may do.
             bucket = rig.compressed if made.about == COMPRESSED else rig.temp
