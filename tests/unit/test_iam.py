@@ -111,6 +111,11 @@ def aws(service: str, operation: str, body: str, content_type: str = "json") -> 
             f"arn:aws:dynamodb:{ACCOUNT}:table/jobs",
         ),
         (
+            aws("dynamodb", "BatchWriteItem", '{"RequestItems": {"jobs": []}}'),
+            "dynamodb:BatchWriteItem",
+            f"arn:aws:dynamodb:{ACCOUNT}:table/jobs",
+        ),
+        (
             aws("dynamodb", "Query", '{"TableName": "jobs", "IndexName": "open"}'),
             "dynamodb:Query",
             f"arn:aws:dynamodb:{ACCOUNT}:table/jobs/index/open",

@@ -52,6 +52,11 @@ def _parameters(call: AwsCall) -> dict[str, Any]:
 
 
 def _dynamodb(operation: str, given: Mapping[str, Any]) -> list[Need]:
+    if operation in ("BatchGetItem", "BatchWriteItem"):
+        return [
+            Need(action=f"dynamodb:{operation}", resource=_arn("dynamodb", f"table/{table}"))
+            for table in given["RequestItems"]
+        ]
     table = str(given["TableName"])
     arn = table if table.startswith("arn:") else _arn("dynamodb", f"table/{table}")
     index = given.get("IndexName")
