@@ -121,10 +121,12 @@ def complaints(path: Path) -> list[str]:
 
 
 def ssim(source: Path, result: Path, after: Look) -> float | None:
-    """SSIM of the result's frames to the source's, aligned by time."""
+    """SSIM of the result's frames to the source's, aligned by time and made whole where they are
+    marked as interlaced."""
     rate = f"fps={after.fps:g}" if after.fps else "null"
     even = f"settb=AVTB,setpts=PTS-STARTPTS,{rate},scale={after.width}:{after.height}:flags=bicubic"
-    graph = f"[0:v:0]{even},format=yuv420p[a];[1:v:0]{even},format=yuv420p[b];[a][b]ssim"
+    whole = "bwdif=mode=send_frame:deint=interlaced"
+    graph = f"[0:v:0]{even},format=yuv420p[a];[1:v:0]{whole},{even},format=yuv420p[b];[a][b]ssim"
     longest = ("-t", str(LONGEST_S))
     said = _run(
         *(*longest, "-i", f"file:{result}", *longest, "-i", f"file:{source}"),
