@@ -36,6 +36,8 @@ ZIP_LIMIT_BYTES, UNPACKED_LIMIT_BYTES = 16_000_000, 55_000_000
 HEAVY = ("google", "googleapiclient", "pyairtable", "pydantic", "requests")
 #: What of site-packages stands for Lambda's own runtime.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
+#: Called while the stage is deployed: the push channel's first notification, and what opens it.
+WARM_BY_NOW = ("api_handler", "drive_changed", "renew_channel")
 SCHEDULED = ("sweep_drive", "renew_channel", "reconcile_jobs", "requeue_rows")
 
 _PROBE = """
@@ -84,8 +86,9 @@ def first_calls(deployment: Deployment) -> list[tuple[str, float, float, int]]:
     """Of every function: name, ms of its import, ms of its first call, MB at most."""
     found = []
     for path in sorted(deployment.logs_dir.glob("*.log")):
-        report = _REPORT.search(path.read_text())
-        if report:
+        reports = [*_REPORT.finditer(path.read_text())]
+        if reports:
+            report = reports[-1]  # one that was under way before may have ended meanwhile
             name = path.stem.removeprefix("slimreel-local-")
             found.append((name, float(report[3]), float(report[1]), int(report[2])))
     return found
@@ -148,6 +151,10 @@ def _run_cold(task: Path, boto: Path, folder: Path) -> list[tuple[str, float, fl
         environments._server = ColdServer(boto, environments._server)  # type: ignore[assignment]
         for path in deployment.logs_dir.glob("*.log"):
             path.write_text("")
+        for name in WARM_BY_NOW:  # a new revision begins in a new process
+            deployment.cloud.client("lambda").update_function_configuration(
+                FunctionName=f"slimreel-local-{name}", Description="cold"
+            )
         job = send(deployment, clip).job
         if job.status is not Status.COMPLETED:
             raise NoPassage(f"The clip ended as {job.status}: {job.reason} {job.error}")
