@@ -18,7 +18,7 @@ from chalicelib.config import price_table
 from chalicelib.domain.codec import to_plain
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.money import months_to_pay_back, storage_usd_per_month
-from chalicelib.domain.text import human_size, seconds_between
+from chalicelib.domain.text import clock, human_size, seconds_between
 
 _COLOUR = {
     Status.COMPLETED: "green",
@@ -77,6 +77,7 @@ class Report:
     losses: tuple[str, ...]
     ssim_mean: float | None
     ssim_worst_1_percent: float | None
+    scores: tuple[Mapping[str, Any], ...]
     ssim_measured_by: str | None
     ssim_coverage: float | None
     encoder_ssim_mean: float | None
@@ -135,8 +136,9 @@ def report(
         search=_search(job),
         why=plan.reasons if plan else (),
         losses=plan.losses if plan else (),
-        ssim_mean=score.ssim_mean if score else None,
-        ssim_worst_1_percent=score.ssim_worst_1_percent if score else None,
+        ssim_mean=score.mean if score else None,
+        ssim_worst_1_percent=score.worst_1_percent if score else None,
+        scores=tuple(to_plain(one) for one in measurement.scores) if measurement else (),
         ssim_measured_by=measurement.measured_by if measurement else None,
         ssim_coverage=measurement.coverage if measurement else None,
         encoder_ssim_mean=job.encoder_ssim_mean if completed else None,
@@ -226,6 +228,7 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
     if report.ssim_mean is not None:
         worst = report.ssim_worst_1_percent or 0
         yield "quality", f"SSIM {report.ssim_mean:.4f}, worst 1 % of frames {worst:.4f}"
+        yield from (("", line) for line in _more_figures(report))
         share = report.ssim_coverage or 0
         yield (
             "",
@@ -256,6 +259,19 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
     if report.error:
         yield "details", report.error
     yield "job", report.job_id
+
+
+def _more_figures(report: Report) -> Iterator[str]:
+    """The worst second of each metric, and all of VMAF."""
+    for score in report.scores:
+        digits = 1 if score["metric"] == "VMAF" else 4
+        figures = f"worst second {score['worst_second']:.{digits}f}"
+        figures += f" at {clock(score['worst_second_at_s'])}"
+        if score["metric"] == "SSIM":
+            yield figures
+        else:
+            worst = score["worst_1_percent"]
+            yield f"VMAF {score['mean']:.1f}, worst 1 % of frames {worst:.1f}, {figures}"
 
 
 def _row(row: Mapping[str, Any]) -> RenderableType:

@@ -6,11 +6,12 @@ from typing import Any
 
 from chalicelib.config import all_presets, price_table
 from chalicelib.domain.job import Job, Status
-from chalicelib.domain.measurement import Measurement, QualityScore, StreamTimes
+from chalicelib.domain.measurement import Measurement, StreamTimes
 from chalicelib.domain.media import AudioTrack, MediaFacts, VideoTrack
 from chalicelib.domain.money import Prices
 from chalicelib.domain.plan import AudioPlan, Plan, Route
 from chalicelib.domain.preset import Preset
+from chalicelib.domain.score import QualityScore
 from chalicelib.domain.workflow import Workflow
 
 JOB_ID = "0123456789abcdef0123"
@@ -92,9 +93,14 @@ def a_plan(**changes: Any) -> Plan:
 
 def a_score(**changes: Any) -> QualityScore:
     plain: dict[str, Any] = {
-        "ssim_mean": 0.987654,
-        "ssim_worst_1_percent": 0.912345,
-        "ssim_min": 0.9,
+        "mean": 0.987654,
+        "harmonic_mean": 0.9871,
+        "percentile_5": 0.95,
+        "percentile_1": 0.93,
+        "worst_1_percent": 0.912345,
+        "lowest": 0.9,
+        "worst_second": 0.96,
+        "worst_second_at_s": 12.04,
         "frames": 1500,
     }
     return QualityScore(**plain | changes)

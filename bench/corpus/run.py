@@ -138,9 +138,7 @@ def _ending(deployment: Deployment, one: _Underway) -> Ending | None:
         judge.sha256(_published(deployment, job)) != one.sha256
     ):
         problems.append("what was published is not the original")
-    reported = (
-        job.measurement.score.ssim_mean if job.measurement and job.measurement.score else None
-    )
+    reported = job.measurement.score.mean if job.measurement and job.measurement.score else None
     reported = reported if job.status is Status.COMPLETED else None
     problems += [*verdict.problems, *_problems_of_score(reported, verdict)]
     return Ending(

@@ -32,6 +32,7 @@ PROTOCOLS = {"https://": "https,tls,tcp", "http://": "http,tcp"}
 _STDERR_TAIL_LINES = 40
 _STDOUT_LIMIT_BYTES = 8 * 2**20
 _LINE_LIMIT = 4096
+_PIECE_BYTES = 2**16
 #: For output that is still in the pipe when the process has ended.
 _GRACE_S = 5.0
 #: All the process gets to see. glibc reserves 64 MiB of address space for each arena, and makes
@@ -39,6 +40,7 @@ _GRACE_S = 5.0
 _ENVIRONMENT = {"AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "8"}
 
 LineSink = Callable[[str], None]
+DataSink = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,12 @@ class Ffmpeg:
         timeout_s: float,
         on_stdout: LineSink | None = None,
         on_stderr: LineSink | None = None,
+        on_data: DataSink | None = None,
     ) -> Completed:
         """Run ffmpeg and return its output. Sinks get each line as it comes, cut at 4 KiB.
+
+        Args:
+            on_data: gets what comes on stdout as it is, in pieces, where that is no text.
 
         Raises:
             ToolFailed: non-zero exit; carries argv, exit code and the last stderr lines.
@@ -144,7 +150,9 @@ class Ffmpeg:
         kept: list[str] = []
         tail: deque[str] = deque(maxlen=_STDERR_TAIL_LINES)
         readers = [
-            _Reader(process.stdout, [on_stdout or _bounded(kept)]),
+            _DataReader(process.stdout, on_data)
+            if on_data
+            else _Reader(process.stdout, [on_stdout or _bounded(kept)]),
             _Reader(process.stderr, [tail.append, *([on_stderr] if on_stderr else [])]),
         ]
         timed_out = _wait(process, readers, timeout_s)
@@ -198,6 +206,24 @@ class _Reader(threading.Thread):
     def raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+class _DataReader(_Reader):
+    """Empties a pipe into a sink, in pieces of any length."""
+
+    def __init__(self, pipe: IO[bytes] | None, sink: DataSink) -> None:
+        self._sink = sink
+        super().__init__(pipe, [])
+
+    def run(self) -> None:
+        with self._pipe:
+            while data := self._pipe.read(_PIECE_BYTES):
+                if self._failure is not None:
+                    continue
+                try:
+                    self._sink(data)
+                except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+                    self._failure = error
 
 
 def _wait(process: subprocess.Popen[bytes], readers: list[_Reader], timeout_s: float) -> bool:

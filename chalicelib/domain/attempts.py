@@ -7,9 +7,11 @@ from fractions import Fraction
 
 from chalicelib.domain import dial
 from chalicelib.domain.bitrate import MAX_BITRATE_BPS
-from chalicelib.domain.measurement import QualityScore
+from chalicelib.domain.floors import floors, missed, scene_floor
+from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.prediction import Curves, curves, typical
+from chalicelib.domain.score import QualityScore
 from chalicelib.domain.search import Target
 from chalicelib.domain.size_limit import limited
 
@@ -19,14 +21,14 @@ CAP_STEP = 1.5
 TIGHTER = 0.96
 
 
-def aimed_higher(plan: Plan, score: QualityScore | None, why: str) -> Plan | None:
-    """The plan for another try at a target that was missed; None where no level is higher.
+def aimed_higher(plan: Plan, measurement: Measurement, why: str) -> Plan | None:
+    """The plan for another try at floors that were missed; None where no level is higher.
 
-    The level is the lowest that promises the target on the film's curve, or on that of ordinary
+    The level is the lowest that promises them all on the film's curve, or on that of ordinary
     films, moved to go through what was measured.
     """
-    target, level = plan.then or plan.target, plan.qvbr_level
-    higher = None if level is None else _corrected(plan, level, score, target)
+    level = plan.qvbr_level
+    higher = None if level is None else _corrected(plan, level, measurement)
     if higher is None or level is None:
         return None
     return replace(
@@ -61,19 +63,38 @@ def at_rate(plan: Plan, frame_rate: str, why: str) -> Plan:
     return replace(plan, frame_rate=frame_rate, reasons=(f"{rate}, or else {why}.",))
 
 
-def _corrected(
-    plan: Plan, level: float, score: QualityScore | None, target: Target
-) -> float | None:
+def _corrected(plan: Plan, level: float, measurement: Measurement) -> float | None:
     if level >= dial.HIGHEST:
         return None
-    if score is None:
-        return dial.above(level, by=1.0) or dial.HIGHEST
-    found = _curves(plan, level, score)
-    return found.lowest(target, above=level) or dial.HIGHEST
+    levels = []
+    for target in _targets(plan, measurement):
+        score = measurement.scored(target.metric)
+        if score is None:
+            levels.append(dial.above(level, by=1.0))
+        else:
+            found = _curves(plan, target.metric, level, score.mean, score.worst_1_percent)
+            levels.append(found.lowest(target, above=level))
+            levels.append(_for_the_scene(plan, target, level, score))
+    return max(higher or dial.HIGHEST for higher in levels)
 
 
-def _curves(plan: Plan, level: float, score: QualityScore) -> Curves:
-    mean, worst = score.ssim_mean, score.ssim_worst_1_percent
-    if plan.search is None or not plan.search.points:
-        return typical("SSIM", level, mean, worst)
-    return curves("SSIM", plan.search.points).shifted(level, mean, worst)
+def _targets(plan: Plan, measurement: Measurement) -> tuple[Target, ...]:
+    """What to aim at: the plan's target, and whatever else was missed."""
+    first = plan.then or plan.target
+    others = (target for target in floors(plan) if target.metric != first.metric)
+    scores = ((target, measurement.scored(target.metric)) for target in others)
+    return first, *(target for target, score in scores if score and missed(target, score))
+
+
+def _for_the_scene(plan: Plan, target: Target, level: float, score: QualityScore) -> float | None:
+    """The same level for the worst second: the lower curve is taken through it."""
+    aim = replace(target, worst=scene_floor(target))
+    found = _curves(plan, target.metric, level, score.mean, score.worst_second)
+    return found.lowest(aim, above=level)
+
+
+def _curves(plan: Plan, metric: str, level: float, mean: float, worst: float) -> Curves:
+    searched = plan.search
+    if searched is None or not searched.points or searched.metric != metric:
+        return typical(metric, level, mean, worst)
+    return curves(metric, searched.points).shifted(level, mean, worst)

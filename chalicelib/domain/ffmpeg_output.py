@@ -1,6 +1,6 @@
-"""Read what ffmpeg prints: file descriptions, packet times, SSIM lines and complaints.
+"""Read what ffmpeg prints: file descriptions, packet times and complaints.
 
-Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc, https://ffmpeg.org/ffmpeg-filters.html#ssim
+Source: https://ffmpeg.org/ffmpeg-formats.html#framecrc
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class ProbedTrack:
         pixel_aspect: width of a pixel over its height, after rotation.
         transparent: it has an alpha channel.
         interlaced: it says that its pictures are pairs of half pictures.
+        layout: where the channels belong, as ffmpeg calls it: "stereo", "5.1(side)".
     """
 
     kind: Literal["video", "audio"]
@@ -41,6 +42,7 @@ class ProbedTrack:
     colour: Colour = Colour()  # noqa: RUF009 - frozen, so sharing it is harmless
     interlaced: bool = False
     channels: int | None = None
+    layout: str | None = None
     sample_rate_hz: int | None = None
 
 
@@ -126,6 +128,7 @@ def _track(stream: re.Match[str]) -> ProbedTrack:
             codec=stream["codec"],
             language=language,
             channels=channels(rate[2]) if rate else None,
+            layout=rate[2].strip() if rate else None,
             sample_rate_hz=int(rate[1]) if rate else None,
         )
     size = _SIZE.search(stream["rest"])
@@ -261,6 +264,12 @@ class StreamPackets:
         gaps = sorted(later - earlier for earlier, later in pairwise(in_order))
         return float(gaps[len(gaps) // 5] * self.tick_s) if gaps else 0.0
 
+    @property
+    def longest_frame_s(self) -> float:
+        """The widest gap between two frames, which is how long one of them is shown."""
+        gaps = (later - earlier for earlier, later in pairwise(sorted(self.starts)))
+        return float(max(gaps, default=0) * self.tick_s)
+
     def add(self, start: int, duration: int) -> None:
         self.packets += 1
         if self.kind == "video":
@@ -345,15 +354,6 @@ class PacketTimes:
 
     def of(self, kind: str) -> list[StreamPackets]:
         return [self.streams[key] for key in sorted(self.streams) if self.streams[key].kind == kind]
-
-
-_SSIM = re.compile(r"n:\d+ .*\bAll:(\d\.\d+)")
-
-
-def parse_ssim(line: str) -> float | None:
-    """SSIM over all planes in a line of the ssim filter's `stats_file`; None for other lines."""
-    found = _SSIM.match(line)
-    return float(found[1]) if found else None
 
 
 #: Warnings that mean lost or patched-up pictures though ffmpeg exits with 0.

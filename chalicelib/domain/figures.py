@@ -72,7 +72,7 @@ def of_ended(job: Job, prices: Prices) -> dict[str, float]:
         figures["SavedUsdPerMonth"] = storage_usd_per_month(saved_bytes, prices)
     score = job.measurement.score if job.measurement else None
     if job.status is Status.COMPLETED and score is not None:
-        figures["Quality"] = score.ssim_mean
+        figures["Quality"] = score.mean
     return figures
 
 

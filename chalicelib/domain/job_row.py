@@ -6,9 +6,9 @@ from typing import Any
 
 from chalicelib.domain.control import moment
 from chalicelib.domain.job import Job
-from chalicelib.domain.measurement import QualityScore
 from chalicelib.domain.row import KEY_FIELD
-from chalicelib.domain.text import parse_iso, seconds_between
+from chalicelib.domain.score import QualityScore
+from chalicelib.domain.text import one_line, parse_iso, seconds_between
 from chalicelib.domain.verdict import Decision
 
 MB = 1_000_000
@@ -58,8 +58,10 @@ def quality_note(job: Job) -> str | None:
         return None
     note = (
         f"Measured by Slimreel ({job.measurement.measured_by}); "
-        f"worst 1 %: {score.ssim_worst_1_percent:.3f}"
+        f"worst 1 %: {score.worst_1_percent:.3f}, worst second: {score.worst_second:.3f}"
     )
+    if vmaf := job.measurement.vmaf:
+        note += f"; VMAF: {vmaf.mean:.1f}, worst 1 %: {vmaf.worst_1_percent:.1f}"
     if job.encoder_ssim_mean is not None:
         note += f"; the encoder's own report: {job.encoder_ssim_mean:.3f}"
     return note
@@ -88,7 +90,7 @@ def _score(job: Job) -> QualityScore | None:
 
 def _ssim(job: Job) -> float | None:
     score = _score(job)
-    return score.ssim_mean if score else None
+    return score.mean if score else None
 
 
 def _reason(job: Job) -> str | None:
@@ -97,7 +99,8 @@ def _reason(job: Job) -> str | None:
     """
     lines = [line for line in (dropped_again(job), job.waiting, job.reason) if line]
     if job.plan and (job.status.is_open or _accepted(job)):
-        lines += [*job.plan.reasons, *(f"Not carried over: {loss}" for loss in job.plan.losses)]
+        lost = [*job.plan.losses, *(job.restored.lost if job.restored else ())]
+        lines += [*job.plan.reasons, *(f"Not carried over: {one_line(loss)}" for loss in lost)]
     if job.measurement and _accepted(job):
         lines += job.measurement.notes
     return "\n".join(lines) or None

@@ -102,8 +102,9 @@ def _quality(job: Job) -> dict[str, Any] | None:
     if job.measurement is None or score is None:
         return None
     return {
-        "ssim_mean": score.ssim_mean,
-        "ssim_worst_1_percent": score.ssim_worst_1_percent,
+        "ssim_mean": score.mean,
+        "ssim_worst_1_percent": score.worst_1_percent,
+        "scores": [to_plain(one) for one in job.measurement.scores],
         "measured_by": job.measurement.measured_by,
         "coverage": job.measurement.coverage,
     }

@@ -6,17 +6,23 @@ Nothing here runs a tool: `ffmpeg_output.py` beside it reads what ffmpeg prints,
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
+from chalicelib.domain.colour import (
+    Colour,
+    colour_notes,
+    colour_problems,
+    mapped_problems,
+    unsaid_problems,
+)
 from chalicelib.domain.light import light_problems
+from chalicelib.domain.score import QualityScore
 from chalicelib.domain.seconds import Point
+from chalicelib.domain.sync import Reading
 
 #: Time stamps of Matroska are whole milliseconds, so two readings of one moment differ by this.
 ROUNDING_S = 0.001
@@ -29,13 +35,13 @@ SHAPE_SHARE = 0.02
 CROWDED_SHARE = 0.02
 #: How much quicker than its camera's rate a frame may follow another.
 JITTER = 0.1
+#: A picture may be shown for so long, or twice as long as any of the source's.
+STANDING_S = 0.5
 #: Frame rates a result may be given, the fastest being what H.264 encoders are sold with.
 _RATES = (
     *("5/1", "10/1", "12/1", "15/1", "20/1", "24000/1001", "24/1", "25/1", "30000/1001", "30/1"),
     *("48/1", "50/1", "60000/1001", "60/1", "90/1", "100/1", "120/1"),
 )
-#: The worst frames kept while counting. One percent of 68 minutes at 60 frames a second.
-WORST_KEPT = 2_500
 
 #: ISO 639-2/B codes by their ISO 639-2/T twin: one language, two spellings.
 #: Source: https://www.loc.gov/standards/iso639-2/
@@ -83,9 +89,12 @@ class StreamTimes:
         colour: what its tags say. Video only.
         interlaced: it says that its pictures are pairs of half pictures.
         light: HDR10's static metadata as ffmpeg words it; None where there is none.
+        lines: height of the picture. 0 for audio.
+        layout: where the channels belong, as ffmpeg calls it.
         crowded_frames: how many of a source's frames the result's frame rate has no room for.
         quick_frame_s: the gap between two frames that all but the quickest fifth of them keep.
             Both: source's video only; None where nobody counted.
+        longest_frame_s: how long one picture is shown at most; None where only the ends were read.
     """
 
     kind: Literal["video", "audio"]
@@ -104,8 +113,11 @@ class StreamTimes:
     colour: Colour | None = None
     interlaced: bool = False
     light: str | None = None
+    lines: int = 0
+    layout: str | None = None
     crowded_frames: int | None = None
     quick_frame_s: float | None = None
+    longest_frame_s: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -117,53 +129,6 @@ class StreamTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QualityScore:
-    """Structural similarity of the result's frames to the source's, from 0 to 1 (identical).
-
-    SSIM is ffmpeg's "All": luma and chroma planes weighted by their number of samples.
-
-    Attributes:
-        ssim_worst_1_percent: mean over the lowest-scoring 1 % of the scored frames, rounded up to
-            whole frames, so at least one (of at most `WORST_KEPT`).
-        frames: how many frames were scored.
-    """
-
-    ssim_mean: float
-    ssim_worst_1_percent: float
-    ssim_min: float
-    frames: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreSum:
-    """A score in the making: frames seen so far, small enough to be stored between invocations."""
-
-    frames: int = 0
-    ssim_sum: float = 0.0
-    worst: tuple[float, ...] = ()
-
-    def add(self, ssims: Iterable[float]) -> ScoreSum:
-        new = tuple(ssims)
-        return ScoreSum(
-            frames=self.frames + len(new),
-            ssim_sum=self.ssim_sum + math.fsum(new),
-            worst=tuple(heapq.nsmallest(WORST_KEPT, (*self.worst, *new))),
-        )
-
-    def score(self) -> QualityScore | None:
-        """None while no frame was compared."""
-        if not self.frames:
-            return None
-        worst = self.worst[: math.ceil(self.frames / 100)]
-        return QualityScore(
-            ssim_mean=round(self.ssim_sum / self.frames, 6),
-            ssim_worst_1_percent=round(math.fsum(worst) / len(worst), 6),
-            ssim_min=self.worst[0],
-            frames=self.frames,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """An independent look at a result beside its source.
 
@@ -171,7 +136,13 @@ class Measurement:
         decode_errors: complaints while the result was decoded. All of its audio is, and as much
             of its video as `coverage` says.
         first_errors: the first of them as the tool worded them.
-        score: None when no frame could be compared.
+        score: SSIM; None when no frame could be compared.
+        vmaf: None where nobody asked for it, or no frame could be compared.
+        picture_problems: blank and still pictures that the source does not have, and the like, in
+            sentences.
+        sound_problems: silence that the source does not have, in sentences.
+        sound: what was found of each audio track at a few places.
+        lost: names of what the source says about itself and the result does not.
         coverage: share of the film's length that was decoded and scored, 0 to 1.
         measured_by: tool and version.
         notes: what could not be measured, in sentences.
@@ -186,10 +157,22 @@ class Measurement:
     coverage: float
     measured_by: str
     score: QualityScore | None = None
+    vmaf: QualityScore | None = None
+    picture_problems: tuple[str, ...] = ()
+    sound_problems: tuple[str, ...] = ()
+    sound: tuple[Reading, ...] = ()
+    lost: tuple[str, ...] = ()
     first_errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: tuple[Point, ...] = field(default=(), repr=False)
     commands: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def scores(self) -> tuple[QualityScore, ...]:
+        return tuple(score for score in (self.score, self.vmaf) if score is not None)
+
+    def scored(self, metric: str) -> QualityScore | None:
+        return self.vmaf if metric == "VMAF" else self.score
 
     def to_json(self) -> dict[str, Any]:
         plain = to_plain(self)
@@ -347,6 +330,13 @@ def _picture_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
         problems.append("the original has an alpha channel (transparency), which would be lost")
     if after.interlaced:
         problems.append("the picture is interlaced")
+    if (before.longest_frame_s is not None and after.longest_frame_s is not None) and (
+        after.longest_frame_s > max(STANDING_S, 2 * before.longest_frame_s)
+    ):
+        problems.append(
+            f"one picture is shown for {after.longest_frame_s:.2f} s; in the original none is for "
+            f"more than {before.longest_frame_s:.2f} s"
+        )
     return problems
 
 
@@ -364,7 +354,10 @@ def _colour_problems(
         return ()
     if tone_mapped and before.colour.hdr:
         return mapped_problems(after.colour)
-    return colour_problems(before.colour, after.colour)
+    return (
+        *colour_problems(before.colour, after.colour),
+        *unsaid_problems(before.colour, after.colour, after.lines),
+    )
 
 
 def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
@@ -374,7 +367,27 @@ def _audio_problems(before: StreamTimes, after: StreamTimes) -> list[str]:
         problems.append(f"{after.name} is marked {found or 'undetermined'} instead of {wanted}")
     if None not in (before.channels, after.channels) and before.channels != after.channels:
         problems.append(f"{after.name} has {after.channels} channels instead of {before.channels}")
+    elif _place(before.layout) and _place(after.layout) not in (None, _place(before.layout)):
+        problems.append(f"{after.name} is marked {after.layout} instead of {before.layout}")
     return problems
+
+
+def _place(layout: str | None) -> str | None:
+    """Speakers at the side or the back are one for players; None where the places are unknown."""
+    if layout is None or "channels" in layout:
+        return None
+    return "stereo" if layout == "downmix" else layout.partition("(")[0].strip()
+
+
+def track_notes(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) -> tuple[str, ...]:
+    """What is a little different, in sentences."""
+    colours = [(before.colour, after.colour) for before, after in pairs(source, result)]
+    return tuple(
+        note
+        for before, after in colours
+        if before and after and bool(before.hdr) == bool(after.hdr)
+        for note in colour_notes(before, after)
+    )
 
 
 def same_language(code: str | None) -> str | None:

@@ -15,7 +15,8 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.domain.keys import extension
 from chalicelib.domain.losses import unsaid
 from chalicelib.domain.money import Prices, storage_usd_per_month
-from chalicelib.domain.text import human_size, minutes_and_seconds, one_line, percent
+from chalicelib.domain.score import QualityScore
+from chalicelib.domain.text import clock, human_size, minutes_and_seconds, one_line, percent
 
 SUBJECT_LIMIT = 99
 KINDS = {
@@ -131,12 +132,9 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     ]
     if job.plan and job.plan.search and job.plan.search.level is not None:
         lines.append(found_words(job.plan.search))
-    if job.measurement and job.measurement.score:
-        score = job.measurement.score
-        lines.append(
-            f"Quality: SSIM {score.ssim_mean:.3f} on average, {score.ssim_worst_1_percent:.3f} in "
-            "the worst 1 % of frames, measured by Slimreel against your original."
-        )
+    if job.measurement and job.measurement.scores:
+        figures = "; ".join(_figures(score) for score in job.measurement.scores)
+        lines.append(f"Quality: {figures}. Measured by Slimreel against your original.")
     lines += ["", f"Watch or download: {link}"]
     said = job.plan.losses if job.plan else ()
     lost = [*said, *unsaid(said, job.restored.lost if job.restored else ())]
@@ -146,6 +144,15 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         lines += ["", "What was noticed:", *(f"- {note}" for note in job.measurement.notes)]
     lines += ["", "What to do next: review the video and its row. Your original is untouched."]
     return f"{_name(job)} is compressed and checked.", lines
+
+
+def _figures(score: QualityScore) -> str:
+    digits = 1 if score.metric == "VMAF" else 3
+    return (
+        f"{score.metric} {score.mean:.{digits}f} on average, {score.worst_1_percent:.{digits}f} in "
+        f"the worst 1 % of frames, {score.worst_second:.{digits}f} in the worst second, at "
+        f"{clock(score.worst_second_at_s)}"
+    )
 
 
 def _kept(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:

@@ -71,6 +71,19 @@ def rounded_down(value: float, decimals: int) -> str:
     return str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), ROUND_FLOOR))
 
 
+def clock(seconds: float) -> str:
+    """A moment of a film.
+
+    >>> clock(3.04), clock(75.5), clock(3723)
+    ('0:03.0', '1:15.5', '1:02:03.0')
+    """
+    tenths = round(10 * max(0.0, seconds))
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
 def one_line(text: str) -> str:
     """Text that others chose, such as a file name, so that it cannot pass for lines of ours.
 

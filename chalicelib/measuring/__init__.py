@@ -1,6 +1,6 @@
 """Compare a result with its source by ffmpeg, independently of the encoder, a bit at a time."""
 
-from chalicelib.measuring.measure import Progress, measure
+from chalicelib.measuring.measure import Progress, Sampling, measure
 from chalicelib.measuring.workbench import Clip
 
-__all__ = ["Clip", "Progress", "measure"]
+__all__ = ["Clip", "Progress", "Sampling", "measure"]

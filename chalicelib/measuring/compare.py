@@ -9,10 +9,13 @@ Source: https://ffmpeg.org/ffmpeg-filters.html#ssim, #Options-for-filters-with-s
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from chalicelib.domain.ffmpeg_output import Complaints, parse_ssim
+from chalicelib.domain.ffmpeg_output import Complaints
+from chalicelib.domain.frames import Frame, FrameLines
 from chalicelib.domain.measurement import ROUNDING_S, StreamTimes, Window
+from chalicelib.domain.score import on_screen
 from chalicelib.measuring.look import Look
 from chalicelib.measuring.treatment import treatment
 from chalicelib.measuring.workbench import Film, Workbench
@@ -24,6 +27,10 @@ _POSTROLL_S = 1.0
 #: A stretch of the result begins and ends this much of a frame early, so that its edges never
 #: fall on a frame, whose time stamp may be rounded either way.
 _EARLY_FRAMES, _EARLY_SHARE = 0.25, 0.25
+_IN_STEP = "ts_sync_mode=nearest"
+#: Small pictures, in which black, blank and still ones are told from others at next to no cost.
+_SMALL = "scale=64:36:flags=area,format=yuv444p"
+VMAF_MODEL = "vmaf_v0.6.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +38,21 @@ class Comparison:
     """What came of one window.
 
     Attributes:
-        ssims: "All" of each of the result's frames.
+        frames: what was found of each of the result's frames.
+        vmafs: their VMAF, where it was asked for.
         damage: complaints about the result.
         source_errors: complaints about the source.
     """
 
-    ssims: tuple[float, ...]
+    frames: tuple[Frame, ...]
+    vmafs: tuple[float, ...]
     damage: Complaints
     source_errors: int
 
 
-def compare(bench: Workbench, result: Look, source: Look, window: Window) -> Comparison:
+def compare(
+    bench: Workbench, result: Look, source: Look, window: Window, *, vmaf: bool = False
+) -> Comparison:
     """Decode both films side by side and score the result's frames.
 
     ffmpeg does not say which of its inputs it complains about. When it does complain, or frames are
@@ -52,21 +63,18 @@ def compare(bench: Workbench, result: Look, source: Look, window: Window) -> Com
         ToolTimedOut: it takes more time than there is.
     """
     both = Complaints()
-    ssims: list[float] = []
-
-    def keep(line: str) -> None:
-        ssim = parse_ssim(line)
-        if ssim is not None:
-            ssims.append(ssim)
-
-    bench.run_counting(comparison_arguments(bench, result, source, window), both, keep)
+    lines = FrameLines()
+    arguments = comparison_arguments(bench, result, source, window, vmaf=vmaf)
+    bench.run_counting(arguments, both, lines.feed)
+    frames = lines.frames()
     damage = Complaints()
     expected = _expected_frames(result, window)
-    if both.errors or (expected is not None and len(ssims) < expected):
+    if both.errors or (expected is not None and len(frames) < expected):
         _decode_result(bench, result, window, damage, expected)
     return Comparison(
         # What is shown after the result's last frame is compared with that frame; not counted.
-        ssims=tuple(ssims[:expected]),
+        frames=tuple(frames[:expected]),
+        vmafs=tuple(lines.vmafs[:expected]),
         damage=damage,
         source_errors=max(0, both.errors - damage.errors),
     )
@@ -96,15 +104,17 @@ def _expected_frames(result: Look, window: Window) -> int | None:
     return result.video.frames if is_whole and result.video is not None else None
 
 
-def comparison_arguments(bench: Workbench, result: Look, source: Look, window: Window) -> list[str]:
+def comparison_arguments(
+    bench: Workbench, result: Look, source: Look, window: Window, *, vmaf: bool = False
+) -> list[str]:
     return [
         "-copyts",
         *bench.reading(Film.RESULT, *_stretch(result, window, 0.0, 0.0)),
         *bench.reading(Film.SOURCE, *_stretch(source, window, _PREROLL_S, _POSTROLL_S)),
         "-lavfi",
-        _graph(result, source, window),
-        "-map",
-        "[scored]",
+        _graph(result, source, window, vmaf=vmaf),
+        *("-map", "[seen]"),
+        *(("-map", "[vmaf]") if vmaf else ()),
         "-fps_mode",
         "passthrough",
         "-f",
@@ -128,7 +138,7 @@ def _stretch(look: Look, window: Window, before_s: float, after_s: float) -> lis
     return options
 
 
-def _graph(result: Look, source: Look, window: Window) -> str:
+def _graph(result: Look, source: Look, window: Window, *, vmaf: bool) -> str:
     video = result.video
     assert video is not None
     same = f",format={result.pixel_format}" if result.pixel_format else ""
@@ -136,10 +146,33 @@ def _graph(result: Look, source: Look, window: Window) -> str:
     rate = treatment(result, source) + (f",fps={video.frame_rate}" if video.frame_rate else "")
     until = f",trim=end={_end_s(video, window):.6f}"
     size = f",scale={result.width}:{result.height}:flags=bicubic"
+    copies = (
+        (",split[result][result_on]", ",split[source][source_on]")
+        if vmaf
+        else ("[result]", "[source]")
+    )
+    chains = [
+        f"[0:V:0]{_from_zero(result, window)}{copies[0]}",
+        f"[1:V:0]{_from_zero(source, window)}{rate}{until}{copies[1]}",
+        f"[result]null{same}[a];[source]null{size}{same},split[b][c]",
+        f"[a][b]ssim={_IN_STEP},{_SMALL}[small_a];[c]{_SMALL}[small_b]",
+        f"[small_a][small_b]psnr={_IN_STEP},signalstats,metadata=print:file=-[seen]",
+        *([_vmaf(result, source)] if vmaf else []),
+    ]
+    return ";".join(chains)
+
+
+def _vmaf(result: Look, source: Look) -> str:
+    """Both as they fill a screen. The log comes when all else is printed."""
+    assert source.video is not None
+    shape = source.video.shape or source.width / source.height
+    width, height = on_screen(shape * source.height, source.height)
+    depth = "yuv420p10le" if "10" in result.pixel_format else "yuv420p"
+    even = f"scale={width}:{height}:flags=bicubic,format={depth},setsar=1"
+    model = f"model=version={VMAF_MODEL}:n_threads={os.cpu_count() or 1}"
     return (
-        f"[0:V:0]{_from_zero(result, window)}{same}[result];"
-        f"[1:V:0]{_from_zero(source, window)}{rate}{until}{size}{same}[source];"
-        "[result][source]ssim=stats_file=-:ts_sync_mode=nearest[scored]"
+        f"[result_on]{even}[screen_a];[source_on]{even}[screen_b];"
+        f"[screen_a][screen_b]libvmaf={model}:{_IN_STEP}:log_fmt=csv:log_path=/dev/stdout[vmaf]"
     )
 
 

@@ -6,10 +6,12 @@ have had their effect; and so all of a result's audio is known to decode.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import takewhile
 
+from chalicelib.adapters.ffmpeg import LineSink
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import (
     Complaints,
@@ -21,6 +23,8 @@ from chalicelib.domain.ffmpeg_output import (
 )
 from chalicelib.domain.light import LightLines
 from chalicelib.domain.measurement import StreamTimes
+from chalicelib.domain.said import LINES_LIMIT, Said, parse_said
+from chalicelib.domain.silence import RESULT_KEPT, SOURCE_KEPT, Silence, SilenceLines, detector
 from chalicelib.measuring.workbench import Film, Workbench
 
 #: Films up to this size are read from start to end; of larger ones only both ends. At 80 MB/s,
@@ -30,6 +34,8 @@ _HEAD_S = 10.0
 #: How much of the end is read, in turn, until every track has shown its last packet.
 _TAILS_S = (20.0, 300.0)
 _PROBE_LINES_LIMIT = 2_000
+#: More audio tracks than these are not listened to. (Broadcasters deliver up to 16.)
+TRACKS_LIMIT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,8 @@ class Look:
         video_start_s: time stamp of the first frame shown.
         width, height: as shown.
         tracks: times counted from the first moment anything is presented.
+        said: what it says about itself.
+        silences: all there are; None where not all sound was decoded.
     """
 
     file_start_s: float = 0.0
@@ -49,6 +57,8 @@ class Look:
     height: int = 0
     pixel_format: str = ""
     tracks: tuple[StreamTimes, ...] = ()
+    said: Said = Said()  # noqa: RUF009 - frozen, so sharing it is harmless
+    silences: tuple[Silence, ...] | None = None
 
     @property
     def video(self) -> StreamTimes | None:
@@ -74,35 +84,62 @@ def look(
         Temporary: the film could not be reached.
         ToolTimedOut: it takes more time than there is.
     """
-    probe = _probe(bench, film, complaints)
+    probe, said = _probe(bench, film, complaints)
     if not probe.tracks:
         return Look()
     whole = bench.clip(film).size_bytes <= WHOLE_READ_BYTES and not ends_only
-    times, is_complete = _times(bench, film, probe, complaints, whole=whole)
+    silence = SilenceLines(limit=RESULT_KEPT if film is Film.RESULT else SOURCE_KEPT)
+    times, is_complete = _times(bench, film, probe, complaints, silence, whole=whole)
     found = _look_of(probe, times, is_complete=is_complete, rate=Fraction(rate) if rate else None)
     if any(track.colour and track.colour.hdr for track in found.tracks):
         found = _with_light(found, _light(bench, film))
+    found = replace(found, said=said)
     if any(stream.is_guessed for stream in times.of("video")):
         first_s = _first_frame_s(bench, film)
-        return found if first_s is None else replace(found, video_start_s=first_s)
-    return found
+        found = found if first_s is None else replace(found, video_start_s=first_s)
+    silences = _from_first_frame(silence.found, found.video_start_s)
+    return replace(found, silences=silences if silence.is_whole else None)
 
 
-def _probe(bench: Workbench, film: Film, complaints: Complaints) -> Probe:
+def _from_first_frame(silences: Iterable[Silence], zero_s: float) -> tuple[Silence, ...]:
+    return tuple(
+        replace(
+            silence,
+            start_s=round(silence.start_s - zero_s, 3),
+            end_s=round(silence.end_s - zero_s, 3),
+        )
+        for silence in silences
+    )
+
+
+def _probe(bench: Workbench, film: Film, complaints: Complaints) -> tuple[Probe, Said]:
+    """ffmpeg describes its inputs on stderr, and writes what the film says about itself."""
     lines: list[str] = []
-
-    def keep(line: str) -> None:
-        if len(lines) < _PROBE_LINES_LIMIT:
-            lines.append(line)
-
-    # Without an output ffmpeg describes the inputs and exits with 1.
-    bench.run(["-hide_banner", "-nostdin", *bench.reading(film)], on_stderr=keep)
-    probe = parse_probe(lines)
+    said: list[str] = []
+    arguments = [
+        *("-hide_banner", "-nostdin", "-nostats", *bench.reading(film, "-t", "0.01")),
+        *("-map_metadata", "0", "-map", "0:a?", "-c", "copy", "-f", "ffmetadata", "-"),
+    ]
+    bench.run(arguments, on_stdout=_bounded(said, LINES_LIMIT), on_stderr=_bounded(lines))
+    probe = parse_probe(takewhile(_is_of_the_input, lines))
     if not probe.tracks:
         last = next((line for line in reversed(lines) if "opening input" in line), "no tracks")
         _refuse_unreachable(lines)
         complaints.feed(f"[error] {last}")
-    return probe
+    return probe, parse_said(said)
+
+
+def _bounded(lines: list[str], limit: int = _PROBE_LINES_LIMIT) -> LineSink:
+    def keep(line: str) -> None:
+        if len(lines) < limit:
+            lines.append(line)
+
+    return keep
+
+
+def _is_of_the_input(line: str) -> bool:
+    """What a film says is indented, so it cannot end its own description."""
+    return not line.startswith(("Stream mapping:", "Output #"))
 
 
 def _refuse_unreachable(lines: list[str]) -> None:
@@ -114,9 +151,15 @@ def _refuse_unreachable(lines: list[str]) -> None:
 
 
 def _times(
-    bench: Workbench, film: Film, probe: Probe, complaints: Complaints, *, whole: bool
+    bench: Workbench,
+    film: Film,
+    probe: Probe,
+    complaints: Complaints,
+    silence: SilenceLines,
+    *,
+    whole: bool,
 ) -> tuple[PacketTimes, bool]:
-    """Times of all tracks, and whether every packet was read for them."""
+    """Times of all tracks, and whether every packet was read for them; then of silence, too."""
     if not whole and probe.duration_s is not None:
         times = PacketTimes()
         _list_packets(bench, film, times, complaints, "-t", f"{_HEAD_S:g}")
@@ -127,7 +170,11 @@ def _times(
                 times.join(tail)
                 return times, False
     times = PacketTimes()
-    _list_packets(bench, film, times, complaints)
+    detectors = [
+        detector(number, is_source=film is Film.SOURCE)
+        for number in range(1, 1 + min(len(probe.of("audio")), TRACKS_LIMIT))
+    ]
+    _list_packets(bench, film, times, complaints, silence=silence, detectors=detectors)
     return times, True
 
 
@@ -136,12 +183,26 @@ def _tail_starts(duration_s: float) -> Iterator[float]:
 
 
 def _list_packets(
-    bench: Workbench, film: Film, times: PacketTimes, complaints: Complaints, *stretch: str
+    bench: Workbench,
+    film: Film,
+    times: PacketTimes,
+    complaints: Complaints,
+    *stretch: str,
+    silence: SilenceLines | None = None,
+    detectors: Sequence[str] = (),
 ) -> None:
     opened = ["-copyts", *bench.reading(film, *stretch), "-map", "0:V:0?", "-c:v", "copy"]
     listing = ["-fps_mode", "passthrough", "-f", "framecrc", "-"]
     arguments = [*opened, "-map", "0:a?", "-c:a", "pcm_s16le", *listing]
-    decoded = bench.run_counting(arguments, complaints, times.feed)
+    for number, filters in enumerate(detectors):
+        arguments += ["-map", f"0:a:{number}", f"-filter:a:{number}", filters]
+    if detectors:
+        arguments = ["-v", "repeat+level+info", *arguments, "-f", "null", "-"]
+    decoded = bench.run_counting(
+        arguments, complaints, times.feed, on_stderr=silence.feed if silence else None
+    )
+    if silence is not None:
+        silence.is_whole = decoded
     if not decoded and film is Film.SOURCE:
         # MediaConvert may know an audio codec that ffmpeg does not; its packets still tell.
         times.streams.clear()
@@ -203,7 +264,8 @@ def _track(
     rate: Fraction | None,
 ) -> StreamTimes:
     start_s, end_s = stream.first_s, stream.end_s
-    counts = is_complete and rate is not None and track.kind == "video"
+    pictures = is_complete and track.kind == "video"
+    counts = pictures and rate is not None
     return StreamTimes(
         kind=track.kind,
         number=number,
@@ -220,8 +282,11 @@ def _track(
         transparent=track.transparent,
         colour=track.colour if track.kind == "video" else None,
         interlaced=track.interlaced,
+        lines=track.height,
+        layout=track.layout,
         crowded_frames=stream.crowded(rate) if counts and rate else None,
         quick_frame_s=round(stream.quick_frame_s, 6) if counts else None,
+        longest_frame_s=round(stream.longest_frame_s, 6) if pictures else None,
     )
 
 

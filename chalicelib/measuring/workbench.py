@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from chalicelib.adapters.ffmpeg import Ffmpeg, LineSink, ToolFailed, ToolTimedOut
+from chalicelib.adapters.ffmpeg import DataSink, Ffmpeg, LineSink, ToolFailed, ToolTimedOut
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.ffmpeg_output import Complaints
 
@@ -59,6 +59,7 @@ class Workbench:
         *,
         on_stdout: LineSink | None = None,
         on_stderr: LineSink | None = None,
+        on_data: DataSink | None = None,
     ) -> bool:
         """Run ffmpeg within the time that is left. False when it ended with an error.
 
@@ -71,7 +72,11 @@ class Workbench:
         self.commands.append(self._anonymous(arguments))
         try:
             self.ffmpeg.run(
-                arguments, timeout_s=timeout_s, on_stdout=on_stdout, on_stderr=on_stderr
+                arguments,
+                timeout_s=timeout_s,
+                on_stdout=on_stdout,
+                on_stderr=on_stderr,
+                on_data=on_data,
             )
         except ToolFailed as failure:
             if failure.completed.exit_code == -1:  # not the film's fault
@@ -80,7 +85,13 @@ class Workbench:
         return True
 
     def run_counting(
-        self, arguments: Sequence[str], complaints: Complaints, on_stdout: LineSink | None = None
+        self,
+        arguments: Sequence[str],
+        complaints: Complaints,
+        on_stdout: LineSink | None = None,
+        *,
+        on_data: DataSink | None = None,
+        on_stderr: LineSink | None = None,
     ) -> bool:
         """Like `run`, with what ffmpeg complained about added to `complaints`.
 
@@ -89,7 +100,18 @@ class Workbench:
             ToolTimedOut: it needs more time than there is.
         """
         before = complaints.errors
-        whole = self.run([*QUIET, *arguments], on_stdout=on_stdout, on_stderr=complaints.feed)
+
+        def heard(line: str) -> None:
+            complaints.feed(line)
+            if on_stderr is not None:
+                on_stderr(line)
+
+        whole = self.run(
+            [*QUIET, *arguments],
+            on_stdout=on_stdout,
+            on_stderr=heard,
+            on_data=on_data,
+        )
         if not whole and complaints.errors == before:
             complaints.feed("[error] ffmpeg gave up without saying why")
         if complaints.network and complaints.errors > before:

@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job
 from chalicelib.domain.measurement import Measurement
-from chalicelib.measuring import Clip, Progress
+from chalicelib.measuring import Clip, Progress, Sampling
 from chalicelib.measuring import measure as go_on
 from chalicelib.services import Services
 from chalicelib.steps import ledger
@@ -30,6 +30,7 @@ def measure(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         services.ffmpeg,
         source=_clip(services, job.source_key, job.size_bytes),
         result=_clip(services, job.result_key, job.result_size_bytes or 0),
+        sampling=Sampling(vmaf=job.plan is not None and job.plan.vmaf_floor is not None),
         progress=_progress(services, job),
         remaining_s=call.seconds_left,
     )

@@ -10,6 +10,7 @@ from chalicelib.config import all_workflows, price_table
 from chalicelib.domain import keys
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.job import Contender, Job, Status
+from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.money import encode_cost_usd
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.verdict import (
@@ -18,6 +19,7 @@ from chalicelib.domain.verdict import (
     best_effort,
     better,
     judge,
+    loss_notes,
     missing_end,
     next_plan,
 )
@@ -48,8 +50,14 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         first_attempt=job.first_attempt,
         max_attempts=workflow.max_attempts,
         encoder_ssim_mean=ssim_mean,
+        put_back=job.restored.fields if job.restored else (),
     )
-    changes = {"verdict": verdict, "encoder_ssim_mean": ssim_mean, **_length_at_last(job)}
+    changes = {
+        "verdict": verdict,
+        "encoder_ssim_mean": ssim_mean,
+        "measurement": _with_losses(job),
+        **_length_at_last(job),
+    }
     if verdict.decision is not Decision.RETRY_HIGHER:
         ledger.write(services, job, **changes | _better_result(job, verdict))
         return {"decision": _decision(job, verdict).value}
@@ -64,6 +72,15 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     assert improved is not None  # judge() retries only where there is one
     begin_attempt(services, job, improved, status=Status.RETRYING, **_set_aside(job, improved))
     return {"decision": verdict.decision.value}
+
+
+def _with_losses(job: Job) -> Measurement:
+    """The measurement, with a note on everything that nobody has told of yet."""
+    assert job.measurement is not None
+    restored = job.restored
+    put_back, known = (restored.fields, restored.lost) if restored else ((), ())
+    notes = loss_notes(job.measurement, put_back, known)
+    return replace(job.measurement, notes=tuple(dict.fromkeys((*job.measurement.notes, *notes))))
 
 
 def _set_aside(job: Job, improved: Plan) -> dict[str, Any]:
@@ -92,7 +109,12 @@ def _takes_runner_up(job: Job, verdict: Verdict) -> bool:
     if earlier is None or job.measurement is None:
         return False
     kept = verdict.decision is Decision.KEEP_ORIGINAL
-    return kept or (verdict.best_effort and not better(job.measurement, earlier.measurement))
+    return kept or (verdict.best_effort and not _is_better(job, earlier))
+
+
+def _is_better(job: Job, earlier: Contender) -> bool:
+    assert job.plan and job.measurement
+    return better(job.measurement, earlier.measurement, job.plan.metric)
 
 
 def _better_result(job: Job, verdict: Verdict) -> dict[str, Any]:

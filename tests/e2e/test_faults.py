@@ -220,5 +220,5 @@ def test_what_does_not_look_good_enough_is_encoded_again(studio: Studio, grainy:
     assert len(encodes(studio, job_id)) == job.attempt
     assert job.plan is not None and job.plan.qvbr_level and job.plan.qvbr_level > 8
     assert job.measurement is not None and job.measurement.score is not None
-    assert job.measurement.score.ssim_mean >= 0.95
+    assert job.measurement.score.mean >= 0.95
     assert studio.temp_keys(job_id) == []

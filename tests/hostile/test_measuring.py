@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -37,7 +38,8 @@ def test_a_frame_may_claim_to_last_for_days(frame_s: float, start_s: float) -> N
     times = [float(value) for option, value in pairwise(arguments) if option in ("-t", "-ss")]
     assert times and all(value > 0 for value in times)
     graph = arguments[arguments.index("-lavfi") + 1]
-    assert float(graph.partition("trim=end=")[2].partition(",")[0]) > 0
+    ends = re.findall(r"trim=end=([\d.]+)", graph)
+    assert ends and all(float(end) > 0 for end in ends)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,13 @@ def measuring(storage: Storage) -> Any:
     """`chalicelib.measuring.measure` over the storage."""
 
     def measure(
-        ffmpeg: Any, *, source: Clip, result: Clip, progress: Progress | None, remaining_s: Any
+        ffmpeg: Any,
+        *,
+        source: Clip,
+        result: Clip,
+        sampling: Any,
+        progress: Progress | None,
+        remaining_s: Any,
     ) -> Measurement | Progress:
         original = storage.read(TEMP, urlsplit(source.url).path[1:])
         made = storage.read(TEMP, urlsplit(result.url).path[1:])
@@ -150,6 +156,6 @@ def measuring(storage: Storage) -> Any:
             return a_measurement(decode_errors=1, first_errors=("not this film",))
         story = story_of(original)
         low = story == "hopeless" or (story == "low" and made.endswith(b"first"))
-        return a_measurement(score=a_score(ssim_mean=0.90)) if low else a_measurement()
+        return a_measurement(score=a_score(mean=0.90)) if low else a_measurement()
 
     return measure

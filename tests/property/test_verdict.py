@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.domain.measurement import Measurement, QualityScore
+from chalicelib.domain.floors import floors, scene_floor
+from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.plan import Plan
+from chalicelib.domain.score import QualityScore
 from chalicelib.domain.verdict import Decision, Verdict, damage_problems, judge
 from tests.examples import a_measurement, a_plan, tracks
 
@@ -17,9 +19,14 @@ quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 shares = st.floats(0.5, 1) | st.sampled_from([0.85, 0.95, 0.9, 0.99, float("nan")])
 scores = st.builds(
     QualityScore,
-    ssim_mean=shares,
-    ssim_worst_1_percent=shares,
-    ssim_min=shares,
+    mean=shares,
+    harmonic_mean=shares,
+    percentile_5=shares,
+    percentile_1=shares,
+    worst_1_percent=shares,
+    lowest=shares,
+    worst_second=shares,
+    worst_second_at_s=st.floats(0, 10**5),
     frames=st.integers(1, 10**6),
 )
 # Sound most of the time, or hardly a file would be accepted.
@@ -74,9 +81,12 @@ def test_what_is_accepted_is_whole_and_looks_as_good_as_asked(case: dict[str, An
     if verdict.decision is Decision.ACCEPT:
         assert not damage_problems(measurement, plan)
         assert measurement.score is not None
-        assert plan.ssim_floor is None or measurement.score.ssim_mean >= plan.ssim_floor
-        worst = measurement.score.ssim_worst_1_percent
+        assert plan.ssim_floor is None or measurement.score.mean >= plan.ssim_floor
+        worst = measurement.score.worst_1_percent
         assert plan.ssim_worst_floor is None or worst >= plan.ssim_worst_floor
+        for target in floors(plan):
+            scene = scene_floor(target)
+            assert scene is None or measurement.score.worst_second >= scene
 
 
 @quick

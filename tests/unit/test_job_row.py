@@ -103,7 +103,8 @@ def test_a_completed_row_in_full() -> None:
         "Compression Ratio": 4.167,
         "Quality": 0.987654,
         "Quality Note": (
-            "Measured by Slimreel (ffmpeg 7.1); worst 1 %: 0.912; the encoder's own report: 0.991"
+            "Measured by Slimreel (ffmpeg 7.1); worst 1 %: 0.912, worst second: 0.960; "
+            "the encoder's own report: 0.991"
         ),
         "Duration (seconds)": 60.0,
         "Resolution": "1920x1080",
@@ -190,7 +191,7 @@ def test_an_unknown_resolution_is_empty() -> None:
 
 def test_a_note_without_the_encoders_report() -> None:
     note = quality_note(completed(encoder_ssim_mean=None))
-    assert note == "Measured by Slimreel (ffmpeg 7.1); worst 1 %: 0.912"
+    assert note == "Measured by Slimreel (ffmpeg 7.1); worst 1 %: 0.912, worst second: 0.960"
 
 
 @pytest.mark.parametrize("measurement", [None, a_measurement(score=None)])

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.measurement import (
     Measurement,
-    QualityScore,
-    ScoreSum,
     StreamTimes,
     Window,
     duration_problems,
@@ -20,6 +18,7 @@ from chalicelib.domain.measurement import (
     track_problems,
     windows,
 )
+from tests.examples import a_score
 
 
 def video(end_s: float = 10.0, *, start_s: float = 0.0, fps: float = 25.0) -> StreamTimes:
@@ -222,42 +221,13 @@ def test_windows_never_overlap_or_leave_the_film(duration_s, full_below_s, windo
         assert before.start_s + before.length_s <= after.start_s + 0.002
 
 
-def test_worst_percent_is_the_mean_of_the_lowest_frames():
-    ssims = [0.99] * 298 + [0.5, 0.6]
-    score = ScoreSum().add(ssims).score()
-    assert score is not None
-    assert score.frames == 300
-    assert score.ssim_min == 0.5
-    assert score.ssim_worst_1_percent == pytest.approx((0.5 + 0.6 + 0.99) / 3, abs=1e-6)
-    assert score.ssim_mean == pytest.approx(sum(ssims) / 300, abs=1e-6)
-
-
-def test_worst_percent_of_few_frames_is_the_worst_one():
-    score = ScoreSum().add([0.9, 0.8]).score()
-    assert score is not None
-    assert score.ssim_worst_1_percent == 0.8
-
-
-def test_nothing_compared_gives_no_score():
-    assert ScoreSum().add([]).score() is None
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=400), st.integers(0, 400))
-def test_score_does_not_depend_on_how_the_work_was_cut(ssims, cut):
-    whole = ScoreSum().add(ssims).score()
-    halves = ScoreSum().add(ssims[:cut]).add(ssims[cut:]).score()
-    assert whole is not None and halves is not None
-    assert halves.ssim_worst_1_percent == whole.ssim_worst_1_percent
-    assert halves.ssim_mean == pytest.approx(whole.ssim_mean, abs=2e-6)
-
-
 def test_measurement_survives_json():
     measurement = Measurement(
         source_tracks=SOURCE,
         result_tracks=(video(9.96), audio(language="eng")),
         decode_errors=2,
         first_errors=("[h264] [error] error while decoding MB 10 4",),
-        score=QualityScore(ssim_mean=0.98, ssim_worst_1_percent=0.9, ssim_min=0.88, frames=250),
+        score=a_score(),
         coverage=0.5,
         measured_by="ffmpeg n9.0.2",
         notes=("A note.",),

@@ -13,7 +13,6 @@ from chalicelib.domain.ffmpeg_output import (
     ProbedTrack,
     channels,
     parse_probe,
-    parse_ssim,
     parse_version,
 )
 
@@ -86,7 +85,14 @@ def test_turned_phone_film_is_described_as_shown():
     probe = parse_probe(PHONE.splitlines())
     assert (probe.start_s, probe.duration_s) == (0.0, 0.1)
     assert probe.tracks == (
-        ProbedTrack(kind="audio", codec="aac", language="eng", channels=2, sample_rate_hz=48000),
+        ProbedTrack(
+            kind="audio",
+            codec="aac",
+            language="eng",
+            channels=2,
+            layout="stereo",
+            sample_rate_hz=48000,
+        ),
         ProbedTrack(
             kind="video",
             codec="hevc",
@@ -307,19 +313,6 @@ def test_two_ends_of_a_film_add_up():
     times.join(tail)
     (picture,) = times.of("video")
     assert (picture.first_s, picture.end_s) == (0.0, (1_536_000 + 512) / 15360)
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("n:1 Y:0.988901 U:0.989352 V:0.991277 All:0.989372 (19.735640)", 0.989372),
-        ("n:12 Y:1.000000 U:1.000000 V:1.000000 All:1.000000 (inf)", 1.0),
-        ("n:3 Y:0.912345 All:0.912345 (10.571234)", 0.912345),
-        ("#tb 0: 1/30", None),
-    ],
-)
-def test_ssim_of_all_planes_is_read(line, expected):
-    assert parse_ssim(line) == expected
 
 
 DAMAGED = """\

@@ -20,7 +20,7 @@ from tests.unit.control_room import RESULT, ControlRoom, control_room
 
 __all__ = ["control_room"]
 Rooms = Callable[[], ControlRoom]
-LOW = a_measurement(score=a_score(ssim_mean=0.90))
+LOW = a_measurement(score=a_score(mean=0.90))
 
 
 def limited(room: ControlRoom, usd: str) -> ControlRoom:

@@ -29,7 +29,7 @@ SOURCE = bytes(range(256)) * 4
 RESULT = b"much smaller"
 #: Of a film that is long enough to be sampled first.
 LONG_S = 60.0
-LOW = a_measurement(score=a_score(ssim_mean=0.90))
+LOW = a_measurement(score=a_score(mean=0.90))
 
 
 @dataclass

@@ -36,7 +36,7 @@ from tests.examples import (
 )
 from tests.fakes import TEMP, Killed, World
 
-LOW = a_measurement(score=a_score(ssim_mean=0.90))
+LOW = a_measurement(score=a_score(mean=0.90))
 
 
 @pytest.fixture
@@ -175,8 +175,9 @@ def test_measuring_goes_on_in_the_next_invocation(world: World, monkeypatch) -> 
     progress = Progress(windows_done=4, notes=("so far",))
     seen, answers = [], [progress, a_measurement()]
 
-    def go_on(ffmpeg, *, source, result, progress, remaining_s):
+    def go_on(ffmpeg, *, source, result, sampling, progress, remaining_s):
         seen.append(progress)
+        assert not sampling.vmaf
         assert 50 < remaining_s() <= 60
         assert source.url.startswith("https://temp") and "X-Amz-Expires=3600" in source.url
         return answers.pop(0)
@@ -256,7 +257,7 @@ PLUS = a_plan(preset="balanced+", then=Target(metric="SSIM", mean=0.98, worst=0.
 
 def best_of_two(world: World, second: Any, **changes: Any) -> Job:
     """A preset that wants the better of two, after both were measured."""
-    first = a_measurement(score=a_score(ssim_mean=0.92))
+    first = a_measurement(score=a_score(mean=0.92))
     measured(world, first, plan=PLUS, result_key="first", result_size_bytes=20_000_000)
     assert verify(world.services, world.job(JOB_ID), call()) == {"decision": "retry_higher"}
     world.records.update(
@@ -272,21 +273,21 @@ def best_of_two(world: World, second: Any, **changes: Any) -> Job:
 def test_the_better_of_two_is_published_as_a_best_effort_that_says_so(
     world: World, score: float, published: str
 ) -> None:
-    job = best_of_two(world, a_measurement(score=a_score(ssim_mean=score)))
+    job = best_of_two(world, a_measurement(score=a_score(mean=score)))
     assert job.result_key == published
     assert job.verdict is not None and job.verdict.best_effort
     assert "as a best effort: likeness to the original" in job.verdict.reason
     assert job.measurement is not None and job.measurement.score is not None
-    assert job.measurement.score.ssim_mean == max(score, 0.92)
+    assert job.measurement.score.mean == max(score, 0.92)
 
 
 def test_a_second_try_that_is_good_enough_is_no_best_effort(world: World) -> None:
-    job = best_of_two(world, a_measurement(score=a_score(ssim_mean=0.97)))
+    job = best_of_two(world, a_measurement(score=a_score(mean=0.97)))
     assert (job.result_key, job.verdict and job.verdict.best_effort) == ("second", False)
 
 
 def test_a_second_try_that_saves_too_little_gives_way_to_the_first(world: World) -> None:
-    better = a_measurement(score=a_score(ssim_mean=0.97))
+    better = a_measurement(score=a_score(mean=0.97))
     job = best_of_two(world, better, result_size_bytes=290_000_000)
     assert (job.result_key, job.verdict and job.verdict.best_effort) == ("first", True)
 

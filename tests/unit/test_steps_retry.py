@@ -21,7 +21,7 @@ from tests.unit.control_room import RESULT, SOURCE, ControlRoom, StepIn, control
 
 __all__ = ["control_room"]
 Rooms = Callable[[], ControlRoom]
-LOW = a_measurement(score=a_score(ssim_mean=0.90))
+LOW = a_measurement(score=a_score(mean=0.90))
 
 
 def encoding(room: ControlRoom) -> ControlRoom:

@@ -28,7 +28,7 @@ def judged(measurement: Measurement | None = None, **changes: Any) -> Verdict:
 
 
 def scored(mean: float, worst: float = 0.9) -> Measurement:
-    return a_measurement(score=a_score(ssim_mean=mean, ssim_worst_1_percent=worst))
+    return a_measurement(score=a_score(mean=mean, worst_1_percent=worst))
 
 
 def test_a_smaller_file_that_looks_the_same_is_published() -> None:
@@ -299,7 +299,7 @@ def test_what_would_stay_lost_keeps_the_original(
 
 
 def test_lost_pictures_come_before_a_low_score() -> None:
-    low = a_score(ssim_mean=0.9, ssim_worst_1_percent=0.9)
+    low = a_score(mean=0.9, worst_1_percent=0.9)
     both = varying(1 / 60, "50/1", score=low)
     verdict = judged(both)
     assert [verdict.decision, len(verdict.problems)] == [Decision.RETRY_HIGHER, 2]

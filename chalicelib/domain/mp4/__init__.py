@@ -4,7 +4,7 @@ from .beside import Beside
 from .boxes import MOOV_LIMIT_BYTES, Mp4Error, Read
 from .metadata import Entry, MovieMetadata, TrackMetadata
 from .parts import Copy, Upload, parts
-from .reading import MARK, read_metadata
+from .reading import MARK, is_standard_name, read_metadata
 from .rewriting import Rewrite, rewrite_head, writer_entry
 from .samples import Pictures, Survey, pictures, survey
 
@@ -22,6 +22,7 @@ __all__ = [
     "Survey",
     "TrackMetadata",
     "Upload",
+    "is_standard_name",
     "parts",
     "pictures",
     "read_metadata",

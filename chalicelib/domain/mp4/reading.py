@@ -160,7 +160,12 @@ def chosen_name(hdlr: Box | None) -> str | None:
         raw = raw[1:]
     text = raw.split(b"\0")[0].decode("utf-8", "replace")
     text = "".join(char for char in text if char.isprintable()).strip()[:_NAME_LIMIT]
-    return text if text and not _STANDARD_NAME.search(text) else None
+    return text if text and not is_standard_name(text) else None
+
+
+def is_standard_name(text: str) -> bool:
+    """Whether a track's name is one that a program gave it."""
+    return _STANDARD_NAME.search(text) is not None
 
 
 def entries_of(box: Box) -> Iterator[Entry]:

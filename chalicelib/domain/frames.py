@@ -1,0 +1,107 @@
+"""What ffmpeg found out about each compared frame, read from what its filters print.
+
+Source: https://ffmpeg.org/ffmpeg-filters.html#metadata, #ssim, #psnr, #signalstats-1, #libvmaf-1
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame of the result beside the source's of that time.
+
+    All but `ssim` are of small pictures of both, of 8 bits: what the eye takes in at a glance, with
+    neither grain nor fine texture.
+
+    Attributes:
+        time_s: when it is shown, from the start of the compared stretch.
+        ssim: "All", of the frames as they are.
+        luma_error, chroma_error: mean squared difference to the source's; the larger of the two
+            chroma planes' counts.
+        darkest, brightest: luma of the result's.
+        luma, blue, red: its averages (Y, U, V).
+        motion: mean difference of its luma to the frame before; 0 for the first.
+    """
+
+    time_s: float
+    ssim: float
+    luma_error: float = 0.0
+    chroma_error: float = 0.0
+    darkest: float = 16.0
+    brightest: float = 235.0
+    luma: float = 128.0
+    blue: float = 128.0
+    red: float = 128.0
+    motion: float = 1.0
+
+
+_FRAME = re.compile(r"frame:\d+ .*\bpts_time:(-?\d+(?:\.\d+)?(?:e[-+]\d+)?)")
+_FIGURE = re.compile(r"lavfi\.(?:ssim|psnr\.mse|signalstats)\.(\w+)=(-?(?:\d+(?:\.\d+)?|nan|inf))$")
+#: The first line of libvmaf's log as CSV.
+_VMAF_HEAD = "Frame,"
+
+
+@dataclass(slots=True)
+class FrameLines:
+    """Reads what `metadata=print` and libvmaf write, line by line.
+
+    Attributes:
+        vmafs: one per frame, in the same order; empty where VMAF was not asked for.
+    """
+
+    vmafs: list[float] = field(default_factory=list)
+    _frames: list[Frame] = field(default_factory=list)
+    _time_s: float | None = None
+    _figures: dict[str, float] = field(default_factory=dict)
+    _vmaf_column: int | None = None
+
+    def feed(self, line: str) -> None:
+        if found := _FIGURE.match(line):
+            self._figures[found[1]] = float(found[2])
+        elif found := _FRAME.match(line):
+            self._end_frame()
+            self._time_s = float(found[1])
+        elif line.startswith(_VMAF_HEAD):
+            columns = line.split(",")
+            self._vmaf_column = columns.index("vmaf") if "vmaf" in columns else None
+        elif self._vmaf_column is not None:
+            self._vmaf(line.split(","), self._vmaf_column)
+
+    def frames(self) -> list[Frame]:
+        """All frames that were scored, in order."""
+        self._end_frame()
+        return self._frames
+
+    def _vmaf(self, cells: list[str], column: int) -> None:
+        if cells[0].isdigit() and len(cells) > column:
+            try:
+                score = float(cells[column])
+            except ValueError:
+                return
+            self.vmafs.append(score if math.isfinite(score) else 0.0)
+
+    def _end_frame(self) -> None:
+        if self._time_s is not None and "All" in self._figures:
+            self._frames.append(_frame(self._time_s, MappingProxyType(self._figures)))
+        self._time_s, self._figures = None, {}
+
+
+def _frame(time_s: float, figures: Mapping[str, float]) -> Frame:
+    return Frame(
+        time_s=time_s,
+        ssim=figures["All"],
+        luma_error=figures.get("y", 0.0),
+        chroma_error=max(figures.get("u", 0.0), figures.get("v", 0.0)),
+        darkest=figures.get("YMIN", 16.0),
+        brightest=figures.get("YMAX", 235.0),
+        luma=figures.get("YAVG", 128.0),
+        blue=figures.get("UAVG", 128.0),
+        red=figures.get("VAVG", 128.0),
+        motion=figures.get("YDIF", 1.0),
+    )
