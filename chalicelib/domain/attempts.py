@@ -21,7 +21,7 @@ CAP_STEP = 1.5
 TIGHTER = 0.96
 
 
-def aimed_higher(plan: Plan, measurement: Measurement, why: str) -> Plan | None:
+def aimed_higher(plan: Plan, measurement: Measurement | None, why: str) -> Plan | None:
     """The plan for another try at floors that were missed; None where no level is higher.
 
     The level is the lowest that promises them all on the film's curve, or on that of ordinary
@@ -63,9 +63,11 @@ def at_rate(plan: Plan, frame_rate: str, why: str) -> Plan:
     return replace(plan, frame_rate=frame_rate, reasons=(f"{rate}, or else {why}.",))
 
 
-def _corrected(plan: Plan, level: float, measurement: Measurement) -> float | None:
+def _corrected(plan: Plan, level: float, measurement: Measurement | None) -> float | None:
     if level >= dial.HIGHEST:
         return None
+    if measurement is None:
+        return dial.above(level, by=1.0) or dial.HIGHEST
     levels = []
     for target in _targets(plan, measurement):
         score = measurement.scored(target.metric)

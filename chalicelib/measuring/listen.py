@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from chalicelib.domain.ffmpeg_output import Complaints
+from chalicelib.domain.loudness import RATE_HZ, readings, sounds
 from chalicelib.domain.measurement import StreamTimes
-from chalicelib.domain.sync import RATE_HZ, Reading, readings, sounds
+from chalicelib.domain.sync import Reading
 from chalicelib.measuring.look import TRACKS_LIMIT, Look
 from chalicelib.measuring.workbench import Film, Workbench
 

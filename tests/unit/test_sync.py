@@ -11,16 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.sync import (
-    BLOCKS_PER_S,
-    RATE_HZ,
-    Loudness,
-    Reading,
-    Sound,
-    readings,
-    sound_problems,
-    sounds,
-)
+from chalicelib.domain.loudness import BLOCKS_PER_S, RATE_HZ, Loudness, Sound, readings, sounds
+from chalicelib.domain.sync import Reading, sound_problems
 
 
 def speech(seconds: float, seed: int = 1) -> Loudness:
