@@ -12,7 +12,7 @@ from dataclasses import dataclass
 HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 #: One matrix under two names: both are BT.601's.
 _SAME_MATRIX = {"bt470bg": "smpte170m"}
-#: Colours so strong that they look pale when taken for ordinary ones: BT.2020, and P3 of cinemas and
+#: Colours so strong that they look pale when taken for ordinary ones: BT.2020, P3 of cinemas and
 #: phones.
 _WIDE = frozenset({"bt2020", "smpte431", "smpte432"})
 #: From so many lines on, players take an untagged picture for BT.709, else for BT.601.

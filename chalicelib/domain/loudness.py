@@ -27,10 +27,13 @@ LEAST_S = 0.5
 #: Of full scale 32,768: below the first (-60 dB) nothing is heard, so it all counts as equal;
 #: nothing is left of a sound below the second (-72 dB), and it was one above the third (-50 dB).
 QUIETEST, GONE, HEARD = 32.0, 8.0, 104.0
-#: How much loudness must vary to be recognised: standard deviation in doublings (1.5 dB).
+#: Loudness is taken against the average of this time around it, ...
+MOMENT_S = 0.5
+#: ... and must vary by this to be recognised: standard deviation in doublings (1.5 dB).
 LIVELY = 0.25
-#: Correlation from which on a shift is believed.
-ALIKE = 0.6
+#: Correlation from which on a shift is believed. Encodes of public films reached 0.98 and more; a
+#: piece in the middle of which something is lost does not.
+ALIKE = 0.8
 #: Below the first the other tracks are tried, as two languages may share their music; one of them
 #: must be so much more alike.
 SURE, RATHER = 0.9, 0.15
@@ -88,10 +91,10 @@ def readings(
     Both are of the same stretch of the film, which begins `start_s` after its first frame.
     """
     found: list[Reading] = []
-    before = [sound.whole for sound in source]
+    before = [_ups_and_downs(sound.whole) for sound in source]
     for number, (own, sound) in enumerate(zip(source, result, strict=False), start=1):
-        after = sound.whole
-        silent = tuple(_silences(before[number - 1], after, start_s))
+        after = _ups_and_downs(sound.whole)
+        silent = tuple(_silences(own.whole, sound.whole, start_s))
         for first, last in _pieces(min(len(after), len(before[number - 1]))):
             at_s = round(start_s + (first + last) / 2 / BLOCKS_PER_S, 3)
             fit = _fit(before[number - 1], after, first, last)
@@ -131,10 +134,10 @@ class _Fit:
 
 def _fit(source: Loudness, result: Loudness, first: int, last: int) -> _Fit:
     """Where a piece of the result is in the source."""
-    piece = _ups_and_downs(result[first:last])
+    piece = result[first:last]
     reach = min(round(REACH_S * BLOCKS_PER_S), (last - first) // 2)
-    wide = _ups_and_downs(_padded(source, first - reach, last + reach))
-    if piece is None or wide is None:
+    wide = _padded(source, first - reach, last + reach)
+    if not (_is_lively(piece) and _is_lively(source[first:last])):
         return _Fit()
     scores = _correlations(piece, wide)
     best = max(scores)
@@ -151,23 +154,25 @@ def _fit(source: Loudness, result: Loudness, first: int, last: int) -> _Fit:
 
 
 def _padded(loudness: Loudness, first: int, last: int) -> Loudness:
-    """A stretch that may reach beyond either end, where there is silence."""
+    """A stretch that may reach beyond either end, where there is nothing."""
     before, after = max(0, -first), max(0, last - len(loudness))
     return [*([0.0] * before), *loudness[max(0, first) : max(0, last)], *([0.0] * after)]
 
 
-def _ups_and_downs(loudness: Loudness) -> list[float] | None:
-    """Loudness as it is heard, in doublings, against that of the second around it; None where it
-    is steady."""
+def _is_lively(moved: Sequence[float]) -> bool:
+    return math.fsum(map(mul, moved, moved)) >= LIVELY**2 * len(moved)
+
+
+def _ups_and_downs(loudness: Loudness) -> list[float]:
+    """Loudness as it is heard, in doublings, against that of the moment around it."""
     heard = [math.log2(max(block, QUIETEST)) for block in loudness]
     sums = [0.0, *accumulate(heard)]
-    half, count = BLOCKS_PER_S // 2, len(heard)
+    half, count = round(MOMENT_S * BLOCKS_PER_S / 2), len(heard)
     moved = []
     for place, value in enumerate(heard):
         first, last = max(0, place - half), min(count, place + half + 1)
         moved.append(value - (sums[last] - sums[first]) / (last - first))
-    spread = math.sqrt(math.fsum(map(mul, moved, moved)) / max(count, 1))
-    return moved if spread >= LIVELY else None
+    return moved
 
 
 def _correlations(piece: Sequence[float], wide: Sequence[float]) -> list[float]:

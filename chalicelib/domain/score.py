@@ -15,6 +15,8 @@ from itertools import accumulate
 #: film that is compared whole (two minutes) at 416. Of more frames, the percentiles come out lower
 #: than they are, never higher.
 WORST_KEPT = 2_500
+#: The worst of a short film are so many at least: one odd frame, as in a flash, is no scene.
+LEAST_FRAMES = 3
 #: A scene that viewers notice and remember; a flash or a frame of a fade is shorter.
 SCENE_S = 1.0
 #: Sums of equal scores differ by less.
@@ -41,7 +43,7 @@ class QualityScore:
             Source: https://github.com/Netflix/vmaf/blob/master/libvmaf/src/libvmaf.c
         percentile_5, percentile_1: this share of all frames scores so low or lower.
         worst_1_percent: mean over the lowest-scoring 1 % of the scored frames, rounded up to
-            whole frames, so at least one (of at most `WORST_KEPT`).
+            whole frames and at least `LEAST_FRAMES` (of at most `WORST_KEPT`).
         worst_second: lowest mean over frames that follow each other for `SCENE_S`, or over a
             whole stretch that is shorter; and where it begins.
         frames: how many frames were scored.
@@ -95,7 +97,7 @@ class ScoreSum:
         if not self.frames or self.worst_second is None:
             return None
         points = _POINTS[self.metric]
-        worst = self.worst[: math.ceil(self.frames / 100)]
+        worst = self.worst[: max(math.ceil(self.frames / 100), LEAST_FRAMES)]
         return QualityScore(
             metric=self.metric,
             mean=round(self.total / self.frames, 6),

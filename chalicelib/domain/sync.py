@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from chalicelib.domain.text import clock
 
-#: Correlation below which it is another sound. (The best of all shifts of two unrelated voices is
-#: 0.3 to 0.4.)
-ANOTHER = 0.45
+#: Correlation below which it is another sound. The best of all shifts of two unrelated voices is
+#: 0.3 to 0.5.
+ANOTHER = 0.55
 #: How late or early sound may be. EBU R37 allows a whole chain of production 40 ms early and 60 ms
 #: late; this is one link of it. A frame of AAC, which encoders get wrong, is 21 ms.
 #: Source: https://tech.ebu.ch/docs/r/r037.pdf

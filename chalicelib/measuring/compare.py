@@ -29,7 +29,7 @@ _POSTROLL_S = 1.0
 _EARLY_FRAMES, _EARLY_SHARE = 0.25, 0.25
 _IN_STEP = "ts_sync_mode=nearest"
 #: Small pictures, in which black, blank and still ones are told from others at next to no cost.
-_SMALL = "scale=64:36:flags=area,format=yuv444p"
+_SMALL = "scale=32:18:flags=area,format=yuv444p"
 VMAF_MODEL = "vmaf_v0.6.1"
 
 

@@ -23,6 +23,8 @@ WHOLE_S = 60.0
 PLACE_S, PLACES = 12.0, 5
 #: Decoders need a moment to get into step after a seek; ffmpeg merges so many channels at most.
 _LEAD_S, _CHANNELS_LIMIT = 1.0, 60
+#: Time stamps of Vorbis in WebM are up to 20 ms off; only more than this is a gap to be filled.
+_GAP_S = 0.06
 #: What channels are compared one by one; all others are mixed to one.
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
@@ -138,7 +140,7 @@ def _in_step(look: Look, start_s: float, length_s: float, channels: int) -> str:
     samples = round(length_s * RATE_HZ)
     return (
         f"asetpts=PTS-({zero_s:.6f})/TB,"
-        f"aresample={RATE_HZ}:async=1:min_hard_comp=0.02:first_pts=0,"
+        f"aresample={RATE_HZ}:async=1:min_hard_comp={_GAP_S}:first_pts=0,"
         f"aformat=sample_fmts=s16:channel_layouts={_LAYOUTS[channels]},"
         f"apad,atrim=end_sample={samples}"
     )

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.colour import Colour, colour_problems, mapped_problems
+from chalicelib.domain.colour import (
+    Colour,
+    colour_notes,
+    colour_problems,
+    mapped_problems,
+    unsaid_problems,
+)
 from chalicelib.domain.material import Handling
 from chalicelib.domain.measurement import Measurement, StreamTimes
 from chalicelib.domain.search import Target
@@ -119,3 +125,36 @@ def test_after_tone_mapping_the_encoder_s_own_report_counts(
     reported: float | None, decision: Decision
 ) -> None:
     assert decided(PQ, SDR, tone_map=True, encoder_ssim_mean=reported) is decision
+
+
+@pytest.mark.parametrize(
+    ("before", "lines", "problem"),
+    [
+        (Colour(matrix="bt709"), 1080, None),
+        (Colour(matrix="bt470bg"), 480, None),
+        (Colour(matrix="bt709"), 480, "not tagged bt709, and would be taken for smpte170m"),
+        (Colour(matrix="smpte170m"), 1080, "not tagged smpte170m, and would be taken for bt709"),
+        (Colour(primaries="smpte432"), 1080, "not tagged smpte432, and would look pale"),
+        (Colour(), 480, None),
+    ],
+)
+def test_tags_that_are_gone_are_wrong_where_players_guess_otherwise(
+    before: Colour, lines: int, problem: str | None
+) -> None:
+    found = list(unsaid_problems(before, Colour(), lines))
+    assert len(found) == (problem is not None)
+    assert all(str(problem) in said for said in found)
+
+
+def test_what_hardly_anyone_sees_is_a_note() -> None:
+    plain = Colour(matrix="bt709", primaries="bt709", transfer="bt709")
+    screen = Colour(matrix="bt709", primaries="bt709", transfer="iec61966-2-1")
+    assert list(colour_notes(plain, plain)) == []
+    assert list(colour_notes(Colour(), plain)) == []
+    assert list(colour_notes(screen, plain)) == [
+        "The transfer curve of the colours: tagged bt709 instead of iec61966-2-1."
+    ]
+    assert list(colour_notes(plain, Colour(matrix="bt709"))) == [
+        "The primaries of the colours: not tagged bt709.",
+        "The transfer curve of the colours: not tagged bt709.",
+    ]

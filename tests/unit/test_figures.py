@@ -52,7 +52,7 @@ def test_a_video_made_smaller() -> None:
         "SourceBytes": 10 * 2**30,
         "SavedBytes": 6 * 2**30,
         "SavedUsdPerMonth": pytest.approx(6 * price_table().standard_per_gib_month),
-        "Quality": job.measurement.score.ssim_mean,
+        "Quality": job.measurement.score.mean,
     }
 
 
