@@ -14,6 +14,7 @@ from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.verdict import damage_problems
 from chalicelib.measuring.measure import Sampling, measure
 from chalicelib.measuring.workbench import Clip
+from tests.examples import a_plan
 from tests.made_clips import BARE, FFMPEG, encode, ffmpeg, make
 
 TOOL = Ffmpeg(FFMPEG)
@@ -46,18 +47,22 @@ def measured(source: Path, result: Path, sampling: Sampling | None = None) -> Me
     return found
 
 
+def problems(found: Measurement) -> tuple[str, ...]:
+    return damage_problems(found, a_plan())
+
+
 def heard(source: Path, place: Path, *options: str) -> tuple[str, ...]:
     """What is found when only the sound is made anew."""
     result = place / "heard.mp4"
     maps = ("-map", "0:v", "-map", "0:a")
     ffmpeg("-i", source, *maps, "-c:v", "copy", "-b:a", "96k", *options, result)
-    return damage_problems(measured(source, result))
+    return problems(measured(source, result))
 
 
 def test_a_sound_encode_is_blamed_for_nothing(source: Path, place: Path) -> None:
     low = ("-crf", "33", "-b:a", "64k", "-map_metadata", "0")
     found = measured(source, encode(source, place / "fine.mp4", *low))
-    assert damage_problems(found) == ()
+    assert problems(found) == ()
     assert (found.notes, found.lost) == ((), ())
     shifts = [reading.shift_s for reading in found.sound]
     assert len(shifts) == 2 and all(shift is not None and abs(shift) < 0.002 for shift in shifts)
@@ -75,7 +80,7 @@ def test_late_sound_is_found_with_its_figure(source: Path, place: Path, late_ms:
     result = place / "late.mp4"
     both = ("-i", source, "-itsoffset", f"{late_ms / 1000}", "-i", source)
     ffmpeg(*both, "-map", "0:v", "-map", "1:a:0", "-map", "0:a:1", "-c", "copy", result)
-    told = damage_problems(measured(source, result))
+    told = problems(measured(source, result))
     assert figure(told, r"track 1 comes (\d+) ms too late") == pytest.approx(late_ms, abs=2)
     assert not any("track 2" in said for said in told)
 
@@ -130,7 +135,7 @@ def seen(source: Path, place: Path, filters: str, *options: str) -> tuple[str, .
     """What is found when the picture is damaged on the way to the encoder."""
     quiet = ("-map", "-0:a", "-t", "4", "-crf", "20")
     result = encode(source, place / "seen.mp4", *quiet, "-vf", filters, *options)
-    return damage_problems(measured(place / "quiet.mp4", result))
+    return problems(measured(place / "quiet.mp4", result))
 
 
 @pytest.fixture(scope="module")
@@ -176,16 +181,16 @@ def test_what_the_source_has_as_well_is_no_damage(source: Path, place: Path) -> 
     muted = ("-filter:a:0", "volume=0:enable='between(t,3,6)'", "-map_metadata", "-1")
     encode(source, film, "-vf", scenes, "-crf", "12", "-t", "8", *muted)
     found = measured(film, encode(film, place / "as_well.mp4", "-crf", "36", "-b:a", "48k"))
-    assert damage_problems(found) == ()
+    assert problems(found) == ()
 
 
 @pytest.mark.parametrize(
     ("bits", "sentence"),
     [
         ("matrix_coefficients=9:colour_primaries=9:transfer_characteristics=16",
-         "the picture is marked as HDR10 (PQ), which the original is not"),
+         "the picture is tagged PQ (high dynamic range) instead of SDR"),
         ("matrix_coefficients=1:colour_primaries=1:transfer_characteristics=1",
-         "colours are marked as bt709 instead of bt601"),
+         "the colours are tagged bt709 instead of smpte170m"),
     ],
 )  # fmt: skip
 def test_other_colour_tags_are_found(place: Path, bits: str, sentence: str) -> None:
@@ -194,8 +199,8 @@ def test_other_colour_tags_are_found(place: Path, bits: str, sentence: str) -> N
     film = make(place / "marked.mp4", *marked, picture=MOVING, sounds=(), seconds=0.4)
     other = place / "other.mp4"
     ffmpeg("-i", film, "-c", "copy", "-bsf:v", f"h264_metadata={bits}", other)
-    assert sentence in "; ".join(damage_problems(measured(film, other)))
-    assert damage_problems(measured(film, film)) == ()
+    assert sentence in "; ".join(problems(measured(film, other)))
+    assert problems(measured(film, film)) == ()
 
 
 def test_what_the_film_says_about_itself_and_no_longer_does_is_named(
