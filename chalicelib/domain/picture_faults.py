@@ -86,13 +86,21 @@ class PictureSum:
             more=self.more + len(found[FAULTS_KEPT:]),
         )
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """In sentences."""
-        said = [fault.sentence for fault in self.faults]
+    def problems(self, *, tone_mapped: bool = False) -> tuple[str, ...]:
+        """In sentences.
+
+        Args:
+            tone_mapped: the encoder turned high dynamic range into standard range. No two do so
+                alike, so brightness and colours say nothing.
+        """
+        said = [
+            fault.sentence
+            for fault in self.faults
+            if not (tone_mapped and fault.kind in ("white", "blank"))
+        ]
         if self.more:
             said.append(f"{self.more} more stretches like these")
-        if self.ssim <= ALIKE_SSIM * self.frames or said:
+        if self.ssim <= ALIKE_SSIM * self.frames or said or tone_mapped:
             return tuple(said)
         if self.luma_error > SHIFTED_ERROR * self.frames:
             return ("the picture is brighter or darker than the original's throughout",)

@@ -282,6 +282,11 @@ def _with_less_to_do(progress: Progress, sampling: Sampling) -> Progress:
     return skipped.noting(f"Comparing the film from second {start_s:.0f} on took too long.")
 
 
+def _is_tone_mapped(source: Look, result: Look) -> bool:
+    before, after = (look.video.colour if look.video else None for look in (source, result))
+    return bool(before and before.hdr and not (after and after.hdr))
+
+
 def _told_once(progress: Progress) -> tuple[Reading, ...]:
     """Where silence was compared throughout, a place's own says nothing new."""
     if not progress.silence_compared:
@@ -302,7 +307,7 @@ def _finished(progress: Progress, measured_by: str) -> Measurement:
         first_errors=progress.first_errors,
         score=score,
         vmaf=progress.vmaf.score(),
-        picture_problems=progress.picture.problems,
+        picture_problems=progress.picture.problems(tone_mapped=_is_tone_mapped(source, result)),
         sound=_told_once(progress),
         sound_problems=silence_problems(
             progress.silent,

@@ -33,6 +33,7 @@ class Fault:
         cut_body_at_byte: send only so many bytes of the body, then close the connection.
         flip_byte: of a Drive download, send this byte of the answer's body (or its last, where
             it is shorter) with every bit turned.
+        spoil: of an encode (operation "RunJob"): options of ffmpeg that damage its result.
         drop, duplicate: for events and notifications.
         repeat_after_s: for events: deliver now, and once more so many seconds later.
         kill: SIGKILL the whole process group of the cloud: before anything is done about the
@@ -50,6 +51,7 @@ class Fault:
     after_effect: bool = False
     cut_body_at_byte: int | None = None
     flip_byte: int | None = None
+    spoil: tuple[str, ...] = ()
     drop: bool = False
     duplicate: bool = False
     repeat_after_s: float | None = None

@@ -103,18 +103,19 @@ def test_black_is_not_told_twice() -> None:
 
 def test_a_film_of_other_brightness_throughout_is_told() -> None:
     darker = film((100, {**GOOD, "luma_error": 60.0}))
-    [said] = PictureSum().add(darker, 0.0).problems
+    [said] = PictureSum().add(darker, 0.0).problems()
     assert said == "the picture is brighter or darker than the original's throughout"
     pale = film((100, {**GOOD, "chroma_error": 60.0}))
-    assert "other colours" in str(PictureSum().add(pale, 0.0).problems)
-    assert PictureSum().add(film((100, GOOD)), 0.0).problems == ()
+    assert "other colours" in str(PictureSum().add(pale, 0.0).problems())
+    assert PictureSum().add(film((100, GOOD)), 0.0).problems() == ()
+    assert PictureSum().add(pale, 0.0).problems(tone_mapped=True) == ()
 
 
 def test_a_sum_stays_small() -> None:
     flicker = film(*[(5, GOOD), (5, BLACK)] * 1000)
     total = PictureSum().add(flicker, 0.0)
     assert len(total.faults) == FAULTS_KEPT
-    assert total.problems[-1] == "980 more stretches like these"
+    assert total.problems()[-1] == "980 more stretches like these"
     assert from_plain(PictureSum, to_plain(total)) == total
 
 

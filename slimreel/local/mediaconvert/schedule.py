@@ -16,6 +16,7 @@ from slimreel.local.mediaconvert.errors import JobError, Stopped
 from slimreel.local.mediaconvert.job import Job
 from slimreel.local.mediaconvert.queues import Queues
 from slimreel.local.mediaconvert.source import Source
+from slimreel.local.mediaconvert.spoil import Spoiled
 from slimreel.local.mediaconvert.stub import Stub
 
 _log = logging.getLogger("slimreel.local.mediaconvert")
@@ -146,10 +147,10 @@ class Schedule:
         folder = self._work_dir / job.id
         try:
             self.tell(job, "PROGRESSING", {})
-            self._take_fault()
+            spoil = self._take_fault()
             groups = work.perform(
                 job,
-                store=self._store,
+                store=Spoiled(self._store, spoil) if spoil else self._store,
                 account_id=self._account_id,
                 folder=folder,
                 report=self._report(job),
@@ -169,11 +170,14 @@ class Schedule:
             self._faults.done()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _take_fault(self) -> None:
-        """`Fault(service="mediaconvert", operation="RunJob", code="1433", message=...)`."""
+    def _take_fault(self) -> tuple[str, ...]:
+        """`Fault(service="mediaconvert", operation="RunJob", code="1433", message=...)`, or with
+        `spoil`, which is returned.
+        """
         fault = self._faults.take("mediaconvert", "RunJob")
         if fault is not None and fault.code.isdigit():
             raise JobError(int(fault.code), fault.message)
+        return fault.spoil if fault is not None else ()
 
     def _report(self, job: Job) -> work.Report:
         last_update_s = self._clock()
