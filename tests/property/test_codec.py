@@ -26,7 +26,9 @@ SCALARS = (str, int, float, bool)
 #: Modules whose dataclasses are stored, or read from data files.
 MODULES = (
     "job",
+    "material",
     "measurement",
+    "mp4.beside",
     "media",
     "money",
     "notice",
