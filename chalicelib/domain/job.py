@@ -16,7 +16,7 @@ class Status(StrEnum):
 
     #: Accepted and on its way.
     PROCESSING = "Processing"
-    #: A check failed; encoding again at a higher quality.
+    #: Encoding again: a check failed, or the result was better than it has to be.
     RETRYING = "Retrying"
     #: A smaller, verified file is published.
     COMPLETED = "Completed"
@@ -79,7 +79,12 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """An attempt's result that was kept aside: the better of two is published as a best effort."""
+    """An attempt's result that was kept aside, while another is made.
+
+    Attributes:
+        verdict: where it passed every check and only a leaner one is looked for; None where it
+            missed its target, and the better of the two is published as a best effort.
+    """
 
     plan: Plan
     measurement: Measurement
@@ -87,6 +92,7 @@ class Contender:
     result_key: str
     result_size_bytes: int
     encoder_ssim_mean: float | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,10 +49,12 @@ class Curves:
     def _worst_db(self, level: float) -> float:
         return self.worst.at(typical_db(level, self.metric)) + self.worst_shift_db
 
-    def lowest(self, target: Target, *, above: float = 0.0) -> float | None:
+    def lowest(
+        self, target: Target, *, above: float = 0.0, margin_db: float = MARGIN_DB
+    ) -> float | None:
         """The lowest level whose prediction meets the target; None when there is none."""
         levels = (level for level in dial.LEVELS if level > above)
-        return next((level for level in levels if self.gap_db(target, level) >= MARGIN_DB), None)
+        return next((level for level in levels if self.gap_db(target, level) >= margin_db), None)
 
     def gap_db(self, target: Target, level: float) -> float:
         """By how much the prediction passes the target, in the tighter of mean and worst."""

@@ -36,7 +36,7 @@ MISSED_MOST = ("recording date", "location", "camera make", "camera model")
 
 class Decision(StrEnum):
     ACCEPT = "accept"
-    #: Higher, or within a limit of size: another attempt.
+    #: Higher, or within a limit of size, or leaner: another attempt.
     RETRY_HIGHER = "retry_higher"
     KEEP_ORIGINAL = "keep_original"
 
@@ -74,6 +74,7 @@ def judge(
     Damage (decode errors, a missing or shifted track) is never cured by a higher quality level,
     so it keeps the original at once. Too little saving does the same, since a higher level only
     makes the file bigger; a file that is no smaller is never accepted, whatever the settings say.
+    What brings a file under the workflow's limit of size is worth having, however little it saves.
     Only two things are worth another attempt: pictures lost to a frame rate that varies, and a low
     score, where the encoder saw it low as well.
 
@@ -87,7 +88,10 @@ def judge(
     if result_size_bytes >= source_size_bytes:
         return _keep(_not_smaller(source_size_bytes, result_size_bytes))
     saved_bytes = source_size_bytes - result_size_bytes
-    if 100 * saved_bytes < min_savings_percent * source_size_bytes:
+    fits_at_last = max_output_bytes is not None and (
+        result_size_bytes <= max_output_bytes < source_size_bytes
+    )
+    if 100 * saved_bytes < min_savings_percent * source_size_bytes and not fits_at_last:
         return _keep(_too_little(100 * saved_bytes / source_size_bytes, min_savings_percent))
     tries_left = attempt - first_attempt + 1 < max_attempts
     if max_output_bytes is not None and result_size_bytes > max_output_bytes:

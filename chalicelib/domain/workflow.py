@@ -26,7 +26,7 @@ class Workflow:
         drive_folder: the Drive folder whose videos start it; None while the stage has not set it.
         compress_above_bytes: smaller files are published as they are.
         min_savings_percent: a result that saves less is not worth having; the original is kept.
-        max_attempts: encodes of one video, each at a higher QVBR level than the one before.
+        max_attempts: encodes of one video.
         max_output_bytes: no result is larger; None for no limit.
         notify_kinds: which emails are sent, of `NOTICE_KINDS`.
     """

@@ -14,14 +14,24 @@ from chalicelib.domain.verdict import Decision, Verdict
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
+from chalicelib.steps.runner_up import earlier_result
 
 MAX_ENCODER_FAULTS = 2
+#: Where the flow goes without another encode.
+PUBLISH = "publish"
 
 
 def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     """Raises: Rejected: there is nothing to encode, or the encoder keeps failing."""
+    if job.verdict is not None and job.verdict.decision is Decision.ACCEPT:
+        return {"route": PUBLISH}  # this invocation is a repeat
     if job.plan is not None and job.attempt and not _came_from_fault(job):
         return {"route": job.plan.route.value}  # this invocation is a repeat
+    if job.runner_up is not None and job.runner_up.verdict is not None and _came_from_fault(job):
+        # Only a leaner one was looked for; what there is, is good.
+        refund = {"cost_usd": round((job.cost_usd or 0.0) - _charged(job), 6)}
+        ledger.write(services, job, outcome=None, **earlier_result(job) | refund)
+        return {"route": PUBLISH}
     workflow = all_workflows()[job.workflow]
     assert job.facts is not None
     faults = job.encoder_faults + _came_from_fault(job)
@@ -90,9 +100,14 @@ def _cost(job: Job, decided: Plan) -> float:
     if job.facts is None:
         return 0.0
     usd = attempt_cost_usd(decided, job.facts, price_table())
-    if job.plan is not None and _came_from_fault(job):
-        usd -= attempt_cost_usd(job.plan, job.facts, price_table())
-    return usd
+    return usd - _charged(job) if _came_from_fault(job) else usd
+
+
+def _charged(job: Job) -> float:
+    """What was added for the attempt under way."""
+    if job.facts is None or job.plan is None:
+        return 0.0
+    return attempt_cost_usd(job.plan, job.facts, price_table())
 
 
 def _came_from_fault(job: Job) -> bool:

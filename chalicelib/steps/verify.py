@@ -9,15 +9,14 @@ from typing import Any
 from chalicelib.config import all_workflows, price_table
 from chalicelib.domain import keys
 from chalicelib.domain.errors import Rejected
-from chalicelib.domain.job import Contender, Job, Status
+from chalicelib.domain.job import Job, Status
+from chalicelib.domain.leaner import leaner, reached
 from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.money import encode_cost_usd
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.verdict import (
     Decision,
     Verdict,
-    best_effort,
-    better,
     judge,
     loss_notes,
     missing_end,
@@ -27,6 +26,7 @@ from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
 from chalicelib.steps.plan import begin_attempt
+from chalicelib.steps.runner_up import contender, earlier_result, takes_runner_up
 
 
 def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         raise Rejected(cut_off)
     workflow = all_workflows()[job.workflow]
     ssim_mean = _encoder_ssim(services, job)
+    found_before = job.runner_up is not None and job.runner_up.verdict is not None
     verdict = judge(
         plan=job.plan,
         measurement=job.measurement,
@@ -48,7 +49,7 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         max_output_bytes=workflow.max_output_bytes,
         attempt=job.attempt,
         first_attempt=job.first_attempt,
-        max_attempts=workflow.max_attempts,
+        max_attempts=0 if found_before else workflow.max_attempts,
         encoder_ssim_mean=ssim_mean,
         put_back=job.restored.fields if job.restored else (),
     )
@@ -58,9 +59,18 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         "measurement": _with_losses(job),
         **_length_at_last(job),
     }
+    if (leanest := _leaner(job, verdict)) is not None:
+        again = Verdict(decision=Decision.RETRY_HIGHER, reason=leanest.reasons[0])
+        job = ledger.write(services, job, **changes | {"verdict": again})
+        kept = contender(job, verdict)
+        begin_attempt(services, job, leanest, status=Status.RETRYING, runner_up=kept)
+        return {"decision": Decision.RETRY_HIGHER.value}
+    if takes_runner_up(job, verdict):
+        ledger.write(services, job, **changes | earlier_result(job))
+        return {"decision": Decision.ACCEPT.value}
     if verdict.decision is not Decision.RETRY_HIGHER:
-        ledger.write(services, job, **changes | _better_result(job, verdict))
-        return {"decision": _decision(job, verdict).value}
+        ledger.write(services, job, **changes)
+        return {"decision": verdict.decision.value}
     job = ledger.write(services, job, **changes)
     assert job.plan is not None and job.measurement is not None
     improved = next_plan(
@@ -70,7 +80,10 @@ def verify(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         max_output_bytes=workflow.max_output_bytes,
     )
     assert improved is not None  # judge() retries only where there is one
-    begin_attempt(services, job, improved, status=Status.RETRYING, **_set_aside(job, improved))
+    # The preset may want the better of two in the end.
+    two = job.plan.then is not None and improved.then is None
+    kept_aside = {"runner_up": contender(job)} if two else {}
+    begin_attempt(services, job, improved, status=Status.RETRYING, **kept_aside)
     return {"decision": verdict.decision.value}
 
 
@@ -83,62 +96,21 @@ def _with_losses(job: Job) -> Measurement:
     return replace(job.measurement, notes=tuple(dict.fromkeys((*job.measurement.notes, *notes))))
 
 
-def _set_aside(job: Job, improved: Plan) -> dict[str, Any]:
-    """Keep this attempt's result, where the preset wants the better of two in the end."""
-    assert job.plan and job.measurement and job.result_key and job.result_size_bytes is not None
-    if job.plan.then is None or improved.then is not None:
-        return {}
-    contender = Contender(
-        plan=job.plan,
-        measurement=job.measurement,
-        restored=job.restored,
-        result_key=job.result_key,
+def _leaner(job: Job, verdict: Verdict) -> Plan | None:
+    """The plan for another encode of a film that came out better than it has to be. Once, after the
+    first encode: nobody should wait any longer for a few bytes less."""
+    assert job.plan and job.measurement and job.result_size_bytes is not None
+    may_try = all_workflows()[job.workflow].max_attempts > 1
+    is_first = job.attempt == job.first_attempt
+    if verdict.decision is not Decision.ACCEPT or not may_try or not is_first or not job.facts:
+        return None
+    return leaner(
+        job.plan,
+        reached(job.plan, job.measurement),
+        job.facts,
+        price_table(),
         result_size_bytes=job.result_size_bytes,
-        encoder_ssim_mean=job.encoder_ssim_mean,
     )
-    return {"runner_up": contender}
-
-
-def _decision(job: Job, verdict: Verdict) -> Decision:
-    return Decision.ACCEPT if _takes_runner_up(job, verdict) else verdict.decision
-
-
-def _takes_runner_up(job: Job, verdict: Verdict) -> bool:
-    """The earlier result is better, or this one is not to be published at all."""
-    earlier = job.runner_up
-    if earlier is None or job.measurement is None:
-        return False
-    kept = verdict.decision is Decision.KEEP_ORIGINAL
-    return kept or (verdict.best_effort and not _is_better(job, earlier))
-
-
-def _is_better(job: Job, earlier: Contender) -> bool:
-    assert job.plan and job.measurement
-    return better(job.measurement, earlier.measurement, job.plan.metric)
-
-
-def _better_result(job: Job, verdict: Verdict) -> dict[str, Any]:
-    """The earlier result in this one's place, where it is the better one."""
-    earlier = job.runner_up
-    if earlier is None or not _takes_runner_up(job, verdict):
-        return {}
-    # Its plan must not ask for another attempt when this invocation is repeated.
-    settled = replace(earlier.plan, then=None, best_effort=True)
-    return {
-        "plan": settled,
-        "runner_up": None,
-        "measurement": earlier.measurement,
-        "restored": earlier.restored,
-        "result_key": earlier.result_key,
-        "result_size_bytes": earlier.result_size_bytes,
-        "encoder_ssim_mean": earlier.encoder_ssim_mean,
-        "verdict": best_effort(
-            settled,
-            earlier.measurement,
-            source_size_bytes=job.size_bytes,
-            result_size_bytes=earlier.result_size_bytes,
-        ),
-    }
 
 
 def _length_at_last(job: Job) -> dict[str, Any]:

@@ -46,6 +46,18 @@ def test_nothing_is_called_a_hundred_percent_smaller() -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "decision"),
+    [
+        (295_000_000, Decision.ACCEPT),  # the original would not have fitted
+        (300_000_000, Decision.KEEP_ORIGINAL),  # nor need it be smaller to fit
+    ],
+)
+def test_what_brings_a_file_under_the_limit_is_worth_having(limit: int, decision: Decision) -> None:
+    verdict = judged(result_size_bytes=290_000_000, max_output_bytes=limit)
+    assert verdict.decision is decision
+
+
+@pytest.mark.parametrize(
     ("result_size_bytes", "decision"),
     [
         (269_999_999, Decision.ACCEPT),
