@@ -11,7 +11,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import triggers
-from chalicelib.api import jobs, notifications, pages, videos, web
+from chalicelib.api import jobs, notifications, pages, table_changes, videos, web
 
 app = Chalice(app_name="slimreel", configure_logs=False)
 app.api.cors = False
@@ -24,6 +24,12 @@ app.register_blueprint(pages.routes)  # the pages themselves
 @app.route("/drive/notifications", methods=["POST"], content_types=triggers.ANY_CONTENT_TYPE)
 def drive_notification() -> Response:
     return notifications.receive(app.current_request.headers)
+
+
+@app.route("/airtable/notifications", methods=["POST"], content_types=triggers.ANY_CONTENT_TYPE)
+def table_changed() -> Response:
+    request = app.current_request
+    return table_changes.receive(request.headers, request.raw_body)
 
 
 @app.route("/v/{job_id}", methods=["GET"])

@@ -30,6 +30,7 @@ class Settings:
         keep_originals: let the copy of an original stay until the bucket expires it, so that people
             can compare.
         reconcile_settle_s, sync_lease_s: 0 for what the steps themselves say.
+        airtable_poll_minutes: how often the table is looked at where no webhook tells of changes.
         max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
             for no limit.
         airtable_row_limit: rows that the base may have by its plan; 0 for no limit.
@@ -62,6 +63,7 @@ class Settings:
     sync_lease_s: float = 0.0
     max_cost_per_day_usd: float | None = None
     airtable_row_limit: int = 0
+    airtable_poll_minutes: float = 60.0
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -96,6 +98,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         sync_lease_s=float(env.get("SYNC_LEASE_S") or 0),
         max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),
         airtable_row_limit=int(env.get("AIRTABLE_ROW_LIMIT") or 0),
+        airtable_poll_minutes=_number(env.get("AIRTABLE_POLL_MINUTES", "")) or 60.0,
     )
 
 

@@ -14,8 +14,10 @@ from chalicelib.config import Settings, settings
 
 if TYPE_CHECKING:
     from chalicelib.adapters.airtable import Airtable
+    from chalicelib.adapters.airtable_desk import Desk
     from chalicelib.adapters.catalogue import Catalogue
     from chalicelib.adapters.drive import Drive
+    from chalicelib.adapters.drive_writer import DriveWriter
     from chalicelib.adapters.encoder import Encoder
     from chalicelib.adapters.ffmpeg import Ffmpeg
     from chalicelib.adapters.flows import Flows
@@ -124,6 +126,15 @@ class Services:
         )
 
     @cached_property
+    def drive_writer(self) -> DriveWriter:
+        from chalicelib.adapters.drive_writer import DriveWriter
+
+        return DriveWriter(
+            credentials_json=self.secrets.get("google-credentials"),
+            api_url=self.settings.drive_api_url,
+        )
+
+    @cached_property
     def airtable(self) -> Airtable:
         from chalicelib.adapters.airtable import Airtable
 
@@ -133,6 +144,12 @@ class Services:
             base_id=self.settings.airtable_base_id,
             table=self.settings.airtable_table,
         )
+
+    @cached_property
+    def desk(self) -> Desk:
+        from chalicelib.adapters.airtable_desk import Desk
+
+        return Desk(self.airtable, now=self.now)
 
     @cached_property
     def ffmpeg(self) -> Ffmpeg:

@@ -109,13 +109,20 @@ def drive_changed(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the rows of these jobs up to date; those that could not be are tried again later."""
+    """Bring the rows of these jobs up to date; those that could not be are tried again later.
+
+    Any number of hints that people changed something in the table mean one thing: look.
+    """
+    from chalicelib.steps.desk import look
     from chalicelib.steps.rows import sync_rows
 
     queues = services().queues
     job_of: dict[str, str] = {}
     attempts: dict[str, int] = {}
+    hints = [r for r in event["Records"] if _named_in(r["body"], "desk") is not None]
     for record in event["Records"]:
+        if record in hints:
+            continue
         job_id = _named_in(record["body"], "job_id")
         if job_id is None:  # it would hold up every message behind it
             queues.set_unreadable_aside(record["body"], "The message names no job.")
@@ -123,7 +130,8 @@ def rows_changed(event: Mapping[str, Any]) -> dict[str, Any]:
         job_of[record["messageId"]] = job_id
         tried = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
         attempts[job_id] = max(tried, attempts.get(job_id, 1))
-    again = sync_rows(services(), sorted(attempts), attempts)
+    reviewed = look(services()) if hints else []
+    again = sync_rows(services(), sorted({*attempts, *reviewed}), attempts)
     retried = [r for r in event["Records"] if job_of.get(r["messageId"]) in again]
     for record in retried:
         wait_s = again[job_of[record["messageId"]]]
@@ -176,7 +184,9 @@ def reconcile_jobs(event: Mapping[str, Any]) -> None:
 
 
 def requeue_rows() -> None:
+    from chalicelib.steps.desk import poll
     from chalicelib.steps.rows import report, requeue
 
+    poll(services())
     requeue(services())
     report(services())

@@ -202,8 +202,8 @@ def _airtable_setup(options: argparse.Namespace, console: Console) -> int:
     if not token:
         console.print(
             "Set AIRTABLE_TOKEN to a personal access token first: airtable.com/create/tokens, "
-            "scopes schema.bases:read, schema.bases:write, data.records:read and "
-            "data.records:write, access to this base.",
+            "scopes schema.bases:read, schema.bases:write, data.records:read, data.records:write "
+            "and webhook:manage, access to this base.",
             style="red",
             soft_wrap=True,
         )

@@ -21,7 +21,14 @@ from requests import ConnectionError, HTTPError, Timeout
 from requests.exceptions import ChunkedEncodingError, JSONDecodeError
 
 from chalicelib.adapters.airtable import OUT_OF_CALLS, PENALTY_S, TIMEOUTS_S, Airtable, error_of
-from chalicelib.domain.row import FIELDS, TABLE_DESCRIPTION, TABLE_NAME, Field
+from chalicelib.domain.row import (
+    FIELDS,
+    REVIEW_FIELD,
+    REVIEWER_FIELD,
+    TABLE_DESCRIPTION,
+    TABLE_NAME,
+    Field,
+)
 
 Result = TypeVar("Result")
 
@@ -37,8 +44,9 @@ TOKEN_PAGE = "https://airtable.com/create/tokens"
 VIEWS = (
     "Make the views you want, the API cannot: for example a grid grouped by Status, and one "
     "named “Needs attention” that shows Status = Failed only.",
-    "Add fields of your own where people review: for example a single select Review and a "
-    "checkbox. Slimreel never touches fields it does not know.",
+    f"To be told who reviewed where no webhook says so, add a field “{REVIEWER_FIELD}” of the type "
+    f"Last modified by, for the field {REVIEW_FIELD}. Slimreel never touches fields it does not "
+    "know.",
 )
 
 
@@ -81,7 +89,7 @@ def setup(
 
     Args:
         token: a personal access token with the scopes schema.bases:read, schema.bases:write,
-            data.records:read and data.records:write on the base.
+            data.records:read, data.records:write and webhook:manage on the base.
         base_id: "app…", from the address bar of the base.
         table: the id of an existing table, or the name of one that is made if it is not there.
         sleep: how to wait between calls.
@@ -239,6 +247,7 @@ class _Base:
         asked: dict[str, Callable[[], object]] = {
             "data.records:read": lambda: table.first(fields=[]),
             "data.records:write": lambda: table.batch_update([{"id": NO_RECORD, "fields": {}}]),
+            "webhook:manage": lambda: table.base.webhooks(),
         }
         for scope, call in asked.items():
             try:
@@ -317,7 +326,12 @@ class _Base:
 def _told_right(scope: str, error: HTTPError) -> Iterator[str]:
     """What the answer to a harmless call says about the right to make it."""
     status = error.response.status_code
-    if status == 403:
+    if status == 403 and scope == "webhook:manage":
+        yield (
+            f"Give the token the scope {scope} at {TOKEN_PAGE}: without it, what people choose in "
+            f"{REVIEW_FIELD} is only found by looking now and then (AirtablePollMinutes)."
+        )
+    elif status == 403:
         yield f"Give the token the scope {scope} at {TOKEN_PAGE}: rows need it."
     elif status != 422:  # 422 is "no such record": the right was there
         kind, said = error_of(error.response)

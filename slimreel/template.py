@@ -269,25 +269,40 @@ def _flow_logs(workflow: str) -> Template:
     }
 
 
+#: Settings that name a Drive folder, and what it is for.
+_FOLDERS = {
+    ("start", "drive_folder"): "Id of the Google Drive folder that starts {}.",
+    ("review", "done_folder"): "Id of the Google Drive folder for approved originals of {}.",
+}
+
+
 def _add_folders(template: Template, project_dir: Path) -> None:
     """One parameter and environment variable for each `${FOLDER}` in the workflows' settings."""
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     for file in sorted((project_dir / "workflows").glob("*.toml")):
-        try:
-            folder = tomllib.loads(file.read_text(encoding="utf-8"))["start"]["drive_folder"]
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as problem:
-            raise BadTemplate(
-                f"{file}: no [start] drive_folder can be read: {problem}"
-            ) from problem
-        found = re.fullmatch(r"\$\{([A-Z][A-Z0-9_]*)\}", str(folder))
-        if found and found[1] not in variables:
-            parameter = "".join(word.capitalize() for word in found[1].split("_"))
-            template["Parameters"][parameter] = {
-                "Type": "String",
-                "Default": "",
-                "Description": f"Id of the Google Drive folder that starts {file.stem}.",
-            }
-            variables[found[1]] = {"Ref": parameter}
+        for folder, description in _folders_of(file):
+            found = re.fullmatch(r"\$\{([A-Z][A-Z0-9_]*)\}", folder)
+            if found and found[1] not in variables:
+                parameter = "".join(word.capitalize() for word in found[1].split("_"))
+                template["Parameters"][parameter] = {
+                    "Type": "String",
+                    "Default": "",
+                    "Description": description.format(file.stem),
+                }
+                variables[found[1]] = {"Ref": parameter}
+
+
+def _folders_of(file: Path) -> Iterator[tuple[str, str]]:
+    """The folders that a workflow's settings name, each with what it is for."""
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        settings["start"]["drive_folder"]
+        for (section, key), description in _FOLDERS.items():
+            folder = settings.get(section, {}).get(key)
+            if folder is not None:
+                yield str(folder), description
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as problem:
+        raise BadTemplate(f"{file}: no [start] drive_folder can be read: {problem}") from problem
 
 
 def _compact(text: str) -> str:

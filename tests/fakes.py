@@ -17,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.adapters.airtable_desk import LogPage, Webhook, Wishes
 from chalicelib.adapters.drive_errors import (
     ChannelIdTaken,
     DownloadCut,
@@ -41,6 +42,7 @@ from chalicelib.domain.job_list import (
     words,
 )
 from chalicelib.domain.notice import Notice
+from chalicelib.domain.review import Wish
 from chalicelib.domain.tally import Amounts, Kind, Tally
 from chalicelib.services import Services
 
@@ -150,10 +152,11 @@ class Records(Failing):
         *,
         only_if: Mapping[str, Any] | None = None,
         row: bool = True,
+        unsettled: bool = False,
     ) -> Job | None:
         self._may_fail("update")
         changes = dict(changes)
-        if "status" in changes and changes["status"].is_open:
+        if unsettled or ("status" in changes and changes["status"].is_open):
             changes["open"] = "1"
         if row:
             changes["unsynced"] = "1"
@@ -187,9 +190,10 @@ class Records(Failing):
         if not self._change(key, {**shown, "unsynced": None}, {"row_version": row_version}, {}):
             self._change(key, shown, {}, {})
 
-    def settle(self, job_id: str, run: int) -> None:
+    def settle(self, job_id: str, run: int, *, only_if: Mapping[str, Any] | None = None) -> None:
         self._may_fail("settle")
-        self._change((f"job#{job_id}", "job"), {"open": None}, {"run": run}, {})
+        conditions = {"run": run, **(only_if or {})}
+        self._change((f"job#{job_id}", "job"), {"open": None}, conditions, {})
 
     def open_jobs(self) -> Iterator[Job]:
         self._may_fail("open_jobs")
@@ -763,6 +767,7 @@ class Queues(Failing):
         super().__init__()
         self.hints: list[dict[str, str]] = []
         self.dirty: list[tuple[str, int]] = []
+        self.desk: list[str] = []
         self.shown_again: list[tuple[str, float]] = []
         self.files_aside: list[tuple[str, str]] = []  # file id and reason
         self.rows_aside: list[tuple[str, str]] = []  # job id, or the unreadable body, and reason
@@ -782,6 +787,10 @@ class Queues(Failing):
     def drive_may_have_changed(self, hint: Mapping[str, str]) -> None:
         self._may_fail("drive_may_have_changed")
         self.hints.append(dict(hint))
+
+    def look_at_desk(self, hint: str) -> None:
+        self._may_fail("look_at_desk")
+        self.desk.append(hint)
 
     def row_is_dirty(self, job_id: str, row_version: int) -> None:
         self._may_fail("row_is_dirty")
@@ -819,6 +828,72 @@ class Airtable(Failing):
         return {str(row["Job ID"]): f"rec{row['Job ID']}" for row in rows}
 
 
+class Desk(Failing):
+    """The table as people use it: `choose` is what a person does; over the rows of an `Airtable`.
+
+    Attributes:
+        webhooks: when each ends, by its id; pings are for the tests to make.
+    """
+
+    def __init__(self, airtable: Airtable, now: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._airtable, self._now = airtable, now
+        self.webhooks: dict[str, datetime] = {}
+        self.log: list[tuple[str, str]] = []  # row and who changed it
+        self._made = 0
+
+    def choose(self, job_id: str, choice: str, *, by: str = "Mia") -> None:
+        self._airtable.rows[job_id]["Review"] = choice
+        self.log.append((f"rec{job_id}", by))
+
+    def wishes(self) -> Wishes:
+        self._may_fail("wishes")
+        found = [
+            Wish(
+                row_id=f"rec{job_id}",
+                job_id=job_id,
+                choice=str(row["Review"]),
+                answer=str(row.get("Review Answer") or ""),
+            )
+            for job_id, row in self._airtable.rows.items()
+            if row.get("Review")
+        ]
+        return Wishes(found=tuple(found))
+
+    def watch(self, url: str) -> Webhook:
+        self._may_fail("watch")
+        self._made += 1
+        webhook_id, ends_at = f"ach{self._made}", self._now() + timedelta(days=7)
+        self.webhooks = {webhook_id: ends_at}
+        return Webhook(webhook_id=webhook_id, secret="c2VjcmV0", ends_at=ends_at)
+
+    def renew(self, webhook_id: str) -> datetime | None:
+        self._may_fail("renew")
+        if self.webhooks.get(webhook_id, self._now()) <= self._now():
+            return None
+        self.webhooks[webhook_id] = self._now() + timedelta(days=7)
+        return self.webhooks[webhook_id]
+
+    def changes(self, webhook_id: str, cursor: int) -> LogPage:
+        self._may_fail("changes")
+        names = dict(self.log[cursor - 1 :])
+        return LogPage(cursor=len(self.log) + 1, names=names)
+
+
+class DriveWriter(Failing):
+    """Moves the files of a `Drive`."""
+
+    def __init__(self, drive: Drive) -> None:
+        super().__init__()
+        self._drive = drive
+
+    def move(self, file_id: str, *, into: str, out_of: Sequence[str]) -> None:
+        self._may_fail("move")
+        if file_id not in self._drive.files:
+            raise FileGone("The file is gone.", status=404)
+        self._drive.change(file_id, parents=(into,))
+
+
 class Secrets:
     def __init__(self, **values: str) -> None:
         self.values = values
@@ -852,6 +927,8 @@ class World:
         self.metric_lines: list[str] = []
         self.metrics = Metrics(stage="test", write=self.metric_lines.append)
         self.catalogue = Catalogue(self.records.items)
+        self.desk = Desk(self.airtable, lambda: self.now())
+        self.drive_writer = DriveWriter(self.drive)
         self.services = self.new_process()
 
     def new_process(self, peril: Peril | None = None) -> Services:
@@ -868,6 +945,8 @@ class World:
             "queues",
             "topic",
             "airtable",
+            "desk",
+            "drive_writer",
         ):
             setattr(made, name, Perilous(name, getattr(self, name), peril))
         made.metrics = self.metrics

@@ -155,6 +155,10 @@ class Airtable:
                 raise
         return self._write(rows, record_ids=oldest)
 
+    def paced(self, call: Callable[[Table], Result]) -> Result:
+        """One call of another kind, in its turn; with the same errors."""
+        return self._called(lambda: call(self._table))
+
     @property
     def table_url(self) -> str:
         """Where a person sees the table: in Airtable, or on the stand-in's own page."""

@@ -14,8 +14,10 @@ from typing import Any
 
 from chalicelib.adapters.drive_errors import CallRefused, DriveUnavailable, classify
 
-#: Reading files and the change log; nothing of Drive is ever written.
-SCOPES = ("https://www.googleapis.com/auth/drive.readonly",)
+#: Reading files and the change log.
+READING = ("https://www.googleapis.com/auth/drive.readonly",)
+#: Also moving files and adding new ones: for workflows whose settings ask for that, and only then.
+WRITING = ("https://www.googleapis.com/auth/drive",)
 _GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
 
 
@@ -27,7 +29,13 @@ class GoogleClients:
     belonged to threads would pile up in it.
     """
 
-    def __init__(self, credentials_json: str, api_url: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        credentials_json: str,
+        api_url: str,
+        timeout_s: float,
+        scopes: Sequence[str] = READING,
+    ) -> None:
         """Args:
         api_url: "https://www.googleapis.com/"; all calls go below it and nowhere else.
         timeout_s: how long to wait for a connection, and for each next byte.
@@ -36,6 +44,7 @@ class GoogleClients:
         self._root_url = api_url.rstrip("/") + "/"
         self._credentials_json = credentials_json
         self._timeout_s = timeout_s
+        self._scopes = scopes
         self._lock = threading.Lock()
         self._shared: tuple[Any, Any] | None = None
         self._sessions = _Lender(self._new_session)
@@ -76,7 +85,7 @@ class GoogleClients:
     def _service_and_credentials(self) -> tuple[Any, Any]:
         with self._lock:
             if self._shared is None:
-                credentials = make_credentials(json.loads(self._credentials_json))
+                credentials = make_credentials(json.loads(self._credentials_json), self._scopes)
                 self._shared = (self._make_service(), credentials)
             return self._shared
 
@@ -115,7 +124,7 @@ class _Lender:
             self._idle.pop().close()
 
 
-def make_credentials(info: dict[str, Any]) -> Any:
+def make_credentials(info: dict[str, Any], scopes: Sequence[str] = READING) -> Any:
     """Return credentials for a key file (`service_account`) or a stored user's.
 
     A service account's credentials, used as they are, also ask iamcredentials.googleapis.com in
@@ -132,13 +141,13 @@ def make_credentials(info: dict[str, Any]) -> Any:
 
     match info.get("type"):
         case "service_account":
-            account = ServiceAccount.from_service_account_info(info, scopes=list(SCOPES))
+            account = ServiceAccount.from_service_account_info(info, scopes=list(scopes))
 
-            def fetch_token(request: Any, scopes: Sequence[str]) -> tuple[str, Any]:
+            def fetch_token(request: Any, **_: Any) -> tuple[str, Any]:
                 account.refresh(request)
                 return account.token, account.expiry
 
-            return Credentials(token=None, refresh_handler=fetch_token, scopes=list(SCOPES))
+            return Credentials(token=None, refresh_handler=fetch_token, scopes=list(scopes))
         case "authorized_user":
             return Credentials(
                 token=None,
@@ -146,7 +155,7 @@ def make_credentials(info: dict[str, Any]) -> Any:
                 client_id=info["client_id"],
                 client_secret=info["client_secret"],
                 token_uri=info.get("token_uri", _GOOGLE_TOKEN_URI),
-                scopes=list(SCOPES),
+                scopes=list(scopes),
             )
         case other:
             raise CallRefused(f"The Google credentials are of an unknown type: {other!r}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import uuid
@@ -46,6 +47,19 @@ class Queues:
             MessageBody=json.dumps({"job_id": job_id}),
             MessageGroupId="rows",
             MessageDeduplicationId=f"{job_id}-{row_version}",
+        )
+
+    def look_at_desk(self, hint: str) -> None:
+        """Have the rows' writer look for what people chose in the table.
+
+        Args:
+            hint: names what the request comes from; the same one twice in a row counts once.
+        """
+        self._client.send_message(
+            QueueUrl=self._rows_queue_url,
+            MessageBody=json.dumps({"desk": "look"}),
+            MessageGroupId="rows",
+            MessageDeduplicationId=hashlib.sha256(hint.encode()).hexdigest(),
         )
 
     def show_row_again(self, receipt_handle: str, after_s: float) -> None:

@@ -47,6 +47,7 @@ class Records:
         *,
         only_if: Mapping[str, Any] | None = None,
         row: bool = True,
+        unsettled: bool = False,
     ) -> Job | None:
         """Set fields of a job; a value of None removes the field.
 
@@ -54,11 +55,12 @@ class Records:
             only_if: fields and the values they must have now; a tuple means "one of these",
                 None means "not set".
             row: whether what Airtable shows has changed.
+            unsettled: have `open_jobs` list it, although it may have ended, until it is settled.
         """
         expression = _Expression()
         for name, value in changes.items():
             expression.set(name, to_plain(value))
-        if "status" in changes and changes["status"].is_open:
+        if unsettled or ("status" in changes and changes["status"].is_open):
             expression.set("open", "1")
         if row:
             expression.add("row_version", 1)
@@ -104,11 +106,13 @@ class Records:
             still_dirty.set("row_id", row_id)
             self._update(_job_key(job_id), still_dirty)
 
-    def settle(self, job_id: str, run: int) -> None:
+    def settle(self, job_id: str, run: int, *, only_if: Mapping[str, Any] | None = None) -> None:
         """This run has ended and everybody was told: nothing is left for `open_jobs` to find."""
         expression = _Expression()
         expression.set("open", None)
         expression.require("run", run)
+        for name, wanted in (only_if or {}).items():
+            expression.require(name, wanted)
         self._update(_job_key(job_id), expression)
 
     def open_jobs(self) -> Iterator[Job]:

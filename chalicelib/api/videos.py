@@ -10,6 +10,7 @@ from chalicelib.services import services
 
 #: Long enough to watch a film, short enough that a copied address soon dies.
 PRESIGNED_S = 6 * 3600
+_KEPT_NOWHERE = {"Cache-Control": "no-store"}
 
 
 def open_link(job_id: str, given: str) -> Response:
@@ -19,7 +20,11 @@ def open_link(job_id: str, given: str) -> Response:
     if number is None:
         return _not_found()
     job = reach.records.get(job_id)
-    if job is None or job.published_key is None or number != job.link_number:
+    if job is None or number != job.link_number:
+        return _not_found()
+    if job.result_deleted is not None:
+        return Response({"message": job.result_deleted}, status_code=410, headers=_KEPT_NOWHERE)
+    if job.published_key is None:
         return _not_found()
     url = reach.storage.presigned_url(
         reach.settings.compressed_bucket,
@@ -27,7 +32,7 @@ def open_link(job_id: str, given: str) -> Response:
         expires_s=PRESIGNED_S,
         file_name=download_name(job.file_name, job.published_key),
     )
-    return Response("", status_code=302, headers={"Location": url, "Cache-Control": "no-store"})
+    return Response("", status_code=302, headers={"Location": url, **_KEPT_NOWHERE})
 
 
 def _not_found() -> Response:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan
+from chalicelib.domain.review import Approval, Review
 from chalicelib.domain.verdict import Verdict
 
 
@@ -109,7 +110,7 @@ class Request:
     """What a person asked of a job.
 
     Attributes:
-        action: "submit", "cancel" or "retry".
+        action: "submit", "cancel", "retry", or what was chosen in the table.
         by: who, as far as the door they came through knows.
         run: the run it stopped or began.
         preset: the preset they chose; None where they left that to the workflow.
@@ -136,7 +137,12 @@ class Job:
             they published: what this run did is what has changed since.
         saved_bytes: of what is published; what lists are sorted by.
         wanted_preset: a person's choice, in place of the workflow's preset.
+        wants_original: why this run is to publish the original: a sentence for people.
         requests: what people asked of the job, oldest first.
+        review: what a person chose in the table last, and what came of it.
+        review_shown: the number of the last review whose choice was taken off the row.
+        approved: by whom what is published was found good.
+        result_deleted: why there is nothing at the link any more: a sentence for people.
         source_run: the run whose copy of the source is used; a retry of a failed run keeps it.
         attempt: of encoding; it grows over all runs, so no event of an earlier one fits a later.
         searching: the attempt encodes samples, to find the setting.
@@ -173,7 +179,12 @@ class Job:
     dropped_again_at: str | None = None
     # what people want
     wanted_preset: str | None = None
+    wants_original: str | None = None
     requests: tuple[Request, ...] = ()
+    review: Review | None = None
+    review_shown: int = 0
+    approved: Approval | None = None
+    result_deleted: str | None = None
     # the course of things
     created_at: str
     updated_at: str

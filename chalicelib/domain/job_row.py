@@ -6,7 +6,8 @@ from typing import Any
 
 from chalicelib.domain.control import moment
 from chalicelib.domain.job import Job
-from chalicelib.domain.row import KEY_FIELD
+from chalicelib.domain.review import answer_words
+from chalicelib.domain.row import ANSWER_FIELD, KEY_FIELD, REVIEW_FIELD
 from chalicelib.domain.score import QualityScore
 from chalicelib.domain.text import one_line, parse_iso, seconds_between
 from chalicelib.domain.verdict import Decision
@@ -48,7 +49,18 @@ def job_row(job: Job, *, link: str | None) -> dict[str, Any]:
         ),
         "Cost (USD)": job.cost_usd,
         "Error Message": job.error,
+        **_review(job),
     }
+
+
+def _review(job: Job) -> dict[str, str | None]:
+    """The answer to the last review, once there was one: a base that was set up before reviews
+    lacks these fields. The choice is emptied once, so that the next one is not emptied unread.
+    """
+    if job.review is None:
+        return {}
+    taken: dict[str, str | None] = {ANSWER_FIELD: answer_words(job.review)}
+    return taken | {REVIEW_FIELD: None} if job.review.number > job.review_shown else taken
 
 
 def quality_note(job: Job) -> str | None:

@@ -44,6 +44,8 @@ class Preset:
     hdr: str = "keep"
     interlaced: str = "deinterlace"
     keep_if_lost: tuple[str, ...] = ()
+    better: str | None = None
+    smaller: str | None = None
 
     @property
     def target(self) -> Target:
@@ -58,7 +60,7 @@ def presets(data: Mapping[str, Any]) -> dict[str, Preset]:
     """The presets in the parsed data file, by name.
 
     Raises:
-        KeyError: a field is missing, or `then` names no preset.
+        KeyError: a field is missing, or `then`, `better` or `smaller` names no preset.
         ValueError: a field has a value that it cannot have.
     """
     plain = {name: {**fields, "name": name, "then": None} for name, fields in data.items()}
@@ -66,6 +68,8 @@ def presets(data: Mapping[str, Any]) -> dict[str, Preset]:
     for preset in made.values():
         for problem in _problems(preset):
             raise ValueError(f"preset {preset.name}: {problem}")
+        if unknown := {preset.better, preset.smaller} - {None, *made}:
+            raise KeyError(f"preset {preset.name}: no preset {sorted(map(str, unknown))}")
     after = {name: made[fields["then"]].target for name, fields in data.items() if "then" in fields}
     return {name: replace(preset, then=after.get(name)) for name, preset in made.items()}
 

@@ -30,6 +30,22 @@ STATUS_COLOURS: Mapping[str, str] = {
 }
 """Every value of the Status field, in the order a job meets them, with its colour."""
 
+REVIEW_FIELD, ANSWER_FIELD = "Review", "Review Answer"
+"""People choose in the one; Slimreel answers in the other, and empties the one."""
+
+REVIEWER_FIELD = "Reviewed By"
+"""Who chose last. Airtable makes such a field by hand only, so it may not be there.
+Source: https://airtable.com/developers/web/api/field-model (lastModifiedBy)"""
+
+REVIEW_COLOURS: Mapping[str, str] = {
+    "Approve": "greenLight2",
+    "Redo better": "blueLight2",
+    "Redo smaller": "cyanLight2",
+    "Keep original": "tealLight2",
+    "Delete result": "redLight2",
+}
+"""Every value of the Review field with its colour."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -185,6 +201,21 @@ FIELDS: tuple[Field, ...] = (
         name=KEY_FIELD,
         type="singleLineText",
         description="Slimreel's name of the job. Rows are matched on it: do not edit.",
+    ),
+    Field(
+        name=REVIEW_FIELD,
+        type="singleSelect",
+        description=(
+            "Choose what is to happen. Slimreel does it, answers in Review Answer and empties this."
+        ),
+        options={
+            "choices": [{"name": name, "color": color} for name, color in REVIEW_COLOURS.items()]
+        },
+    ),
+    Field(
+        name=ANSWER_FIELD,
+        type="multilineText",
+        description="What came of the last choice in Review, who made it and when.",
     ),
     Field(
         name="Error Message",

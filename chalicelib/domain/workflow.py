@@ -29,6 +29,8 @@ class Workflow:
         max_attempts: encodes of one video.
         max_output_bytes: no result is larger; None for no limit.
         notify_kinds: which emails are sent, of `NOTICE_KINDS`.
+        done_folder: the Drive folder into which the original of an approved result is moved; None
+            leaves it where it is.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Workflow:
     max_attempts: int = 3
     max_output_bytes: int | None = None
     notify_kinds: tuple[str, ...] = DEFAULT_KINDS
+    done_folder: str | None = None
 
 
 def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) -> Workflow:
@@ -52,6 +55,7 @@ def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) 
         return Workflow(
             name=name,
             drive_folder=_folder(str(data["start"]["drive_folder"]), parameters),
+            done_folder=_optional_folder(data.get("review", {}), "done_folder", parameters),
             notify_kinds=_kinds(data.get("notify", {}).get("kinds", DEFAULT_KINDS)),
             **policy,
         )
@@ -65,6 +69,17 @@ def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"unknown kinds of email: {unknown}")
     return named
+
+
+def _optional_folder(
+    section: Mapping[str, Any], name: str, parameters: Mapping[str, str]
+) -> str | None:
+    """The only key of a section, a folder that may be left out."""
+    unknown = section.keys() - {name}
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    value = section.get(name)
+    return None if value is None else _folder(str(value), parameters)
 
 
 def _folder(value: str, parameters: Mapping[str, str]) -> str | None:

@@ -31,6 +31,8 @@ def notify(services: Services, job: Job) -> Job:
     Raises:
         BeingSent: by another process.
     """
+    if job.result_deleted is not None:
+        return job  # there is nothing to announce any more
     at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
     link = video_link(*at)
     message = notice(job, link=link, prices=price_table())

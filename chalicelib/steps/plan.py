@@ -44,6 +44,9 @@ def plan(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         )
         return {"route": job.plan.route.value}
     preset = all_presets()[job.wanted_preset or workflow.preset]
+    if job.wants_original is not None:
+        wanted = Plan(route=Route.KEEP, preset=preset.name, reasons=(job.wants_original,))
+        return take(services, job, wanted)
     return take(services, job, make_plan(job.facts, preset, workflow))
 
 

@@ -27,6 +27,8 @@ from chalicelib.steps import ledger
 from chalicelib.steps.budget import admit
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.fail import close_failed
+from chalicelib.steps.later import or_later
+from chalicelib.steps.review import carry_out
 from chalicelib.steps.settle import settle
 from chalicelib.steps.sync import start_execution
 
@@ -88,6 +90,7 @@ def reconcile(
             job = services.records.get(listed.job_id)
             if job is None:
                 continue
+            job = _reviewed(services, job)
             if job.status.is_open:
                 _reconcile_job(services, job, encodes)
             elif unsettled_in_a_row < UNSETTLED_IN_A_ROW and _claimed(services, job, now):
@@ -108,6 +111,14 @@ def _is_stuck(job: Job, now: datetime) -> bool:
     else:
         moved = max([job.updated_at, *(moment.at for moment in job.timeline[-1:])])
     return job.waiting is None and now - parse_iso(moved) > STUCK_AFTER
+
+
+def _reviewed(services: Services, job: Job) -> Job:
+    """The job after what is left of its last review was done, or tried."""
+    if job.review is None or not job.review.is_pending:
+        return job
+    or_later(job, "its review was not finished", lambda: carry_out(services, job))
+    return services.records.get(job.job_id) or job
 
 
 def _ended_long_ago(job: Job, now: datetime) -> bool:

@@ -49,6 +49,9 @@ FORGOTTEN = (
     "dropped_again_at",
     "ended_in",
     "source_key",
+    "wants_original",
+    "approved",
+    "result_deleted",
 )
 
 
@@ -60,6 +63,7 @@ def retry(
     preset: str | None = None,
     force: bool = False,
     after_run: int | None = None,
+    wants_original: str | None = None,
 ) -> Job:
     """Begin a new run.
 
@@ -68,6 +72,7 @@ def retry(
         force: also where a result is published already.
         after_run: the run the person has looked at. Two who press the button at once, or one
             whose answer was lost, then begin one run and not two.
+        wants_original: why the new run is to publish the original, a sentence for people.
 
     Raises:
         UnknownJob, BadRequest, NotNow.
@@ -83,7 +88,7 @@ def retry(
         raise NotNow(problem)
     if job.workflow not in all_workflows():
         raise NotNow(f"Its workflow, {job.workflow}, is no longer there.")
-    begun, asked = _begun(services, job, by, preset)
+    begun, asked = _begun(services, job, by, preset, wants_original)
     if begun is None:
         return _met(services, job, asked, after_run)
     or_later(begun, "its row was not queued", lambda: tell_row_writer(services, begun))
@@ -92,7 +97,9 @@ def retry(
     return _started(services, begun)
 
 
-def _begun(services: Services, job: Job, by: str, preset: str | None) -> tuple[Job | None, Request]:
+def _begun(
+    services: Services, job: Job, by: str, preset: str | None, wants_original: str | None
+) -> tuple[Job | None, Request]:
     """The job in its new run; None when it was not ours to begin."""
     now = iso(services.now())
     asked = Request(action="retry", by=name_of(by), at=now, run=job.run + 1, preset=preset)
@@ -108,6 +115,7 @@ def _begun(services: Services, job: Job, by: str, preset: str | None) -> tuple[J
         "earlier_cost_usd": job.cost_usd,
         "earlier_size_bytes": job.published_size_bytes,
         "wanted_preset": preset or job.wanted_preset,
+        "wants_original": wants_original,
         "requests": (*job.requests, asked),
     }
     if job.status is not Status.FAILED:

@@ -132,6 +132,9 @@ class _Batch:
     def _mark(self, job: Job, row_ids: Mapping[str, str]) -> None:
         try:
             self._services.records.mark_synced(job.job_id, job.row_version, row_ids[job.job_id])
+            if job.review is not None and job.review.number > job.review_shown:
+                shown = {"review_shown": job.review.number}
+                self._services.records.update(job.job_id, shown, row=False)
             self.written += 1
         except Exception as error:  # noqa: BLE001 - logged there, and a matter of these rows only
             self._stumbled(job.job_id, error)

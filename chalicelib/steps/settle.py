@@ -43,7 +43,8 @@ def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
         return True
     if not or_later(job, "unpublished copies were not removed", lambda: _sweep(services, job)):
         return False
-    services.records.settle(job.job_id, job.run)
+    if job.review is None or not job.review.is_pending:  # else `reconcile` has to come back
+        services.records.settle(job.job_id, job.run, only_if={"review": job.review})
     return True
 
 

@@ -23,6 +23,7 @@ _KEYS: Mapping[str, Collection[str]] = {
         "max_output_bytes",
     ),
     "notify": ("kinds",),
+    "review": ("done_folder",),
 }
 #: Lowest and highest value. Drive holds no file above 5 TiB
 #: (https://support.google.com/drive/answer/37603); each attempt pays for a whole encode.
@@ -50,11 +51,12 @@ def _problems(path: Path, presets: Collection[str]) -> Iterator[tuple[str, str]]
         yield (f"line {line[1]}" if line else "file"), f"this is not TOML: {error}"
         return
     yield from _keys(settings)
-    start, policy, notify = (_section(settings, name) for name in _KEYS)
+    start, policy, notify, review = (_section(settings, name) for name in _KEYS)
     yield from _start(start)
     yield from _preset(policy, presets)
     yield from _limits(policy)
     yield from _kinds(notify)
+    yield from _folders("review", review)
 
 
 def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -78,12 +80,20 @@ def _start(start: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     folder = start.get("drive_folder")
     if folder is None:
         yield "start.drive_folder", "missing: the Drive folder whose videos start this workflow"
-    elif not isinstance(folder, str) or not _FOLDER.fullmatch(folder):
-        yield (
-            "start.drive_folder",
-            f"{folder!r} is neither a Drive folder id (the end of the folder's web address) nor a"
-            " parameter of the stage such as ${DRIVE_INBOX_FOLDER}",
-        )
+    else:
+        yield from _folders("start", start)
+
+
+def _folders(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of a section in which every setting is a Drive folder."""
+    for key in _KEYS[name]:
+        folder = section.get(key)
+        if key in section and (not isinstance(folder, str) or not _FOLDER.fullmatch(folder)):
+            yield (
+                f"{name}.{key}",
+                f"{folder!r} is neither a Drive folder id (the end of the folder's web address) nor"
+                " a parameter of the stage such as ${DRIVE_INBOX_FOLDER}",
+            )
 
 
 def _preset(policy: Mapping[str, Any], presets: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ from chalicelib.domain.job import (
     Restored,
     Status,
 )
+from chalicelib.domain.review import Approval, Review
 from chalicelib.domain.verdict import Decision, Verdict
 from tests import fakes
 from tests.examples import JOB_ID, a_job, a_measurement, a_plan, some_facts
@@ -126,6 +127,10 @@ def everything() -> Job:
         "notices_sent": ("1:completed",),
         "notice_claim": "1:completed 2026-05-04T09:30:00.000Z x",
         "row_id": "rec",
+        "wants_original": "w",
+        "review": Review(number=1, choice="Approve", run=1, by="m", at="t", answer="a"),
+        "approved": Approval(run=1, by="m", at="2026-05-04T09:30:00.000Z"),
+        "result_deleted": "d",
     }
     job = a_job(**known)
     assert not [f.name for f in fields(Job) if getattr(job, f.name) is None]

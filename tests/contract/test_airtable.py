@@ -622,7 +622,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "bases/{base}/webhooks"),
+        ("GET", "bases/{base}/interfaces"),
         ("POST", "meta/bases"),
         ("DELETE", "meta/bases/{base}"),
         ("GET", "{base}/Videos/rec00000000000000/comments"),

@@ -14,6 +14,7 @@ from chalicelib.domain.control import NotAllowed
 #: Public, because they check their caller themselves, each in a way of its own; and the pages' own
 #: files, which hold no data.
 PUBLIC = {
+    ("POST", "/airtable/notifications"),
     ("POST", "/drive/notifications"),
     ("GET", "/v/{job_id}"),
     ("GET", "/health"),

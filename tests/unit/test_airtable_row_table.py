@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chalicelib.domain.job import Status
-from chalicelib.domain.row import FIELDS, KEY_FIELD, STATUS_COLOURS
+from chalicelib.domain.review import Choice
+from chalicelib.domain.row import FIELDS, KEY_FIELD, REVIEW_COLOURS, STATUS_COLOURS
 from slimreel.local.airtable.fields import PRIMARY, column_from
 from slimreel.local.airtable.records import MERGEABLE
 
@@ -34,6 +35,10 @@ def test_rows_can_be_matched_on_the_key() -> None:
 
 def test_status_knows_every_state_of_a_job() -> None:
     assert list(STATUS_COLOURS) == [status.value for status in Status]
+
+
+def test_review_knows_every_choice() -> None:
+    assert list(REVIEW_COLOURS) == [choice.value for choice in Choice]
 
 
 def test_every_field_explains_itself_and_can_be_made() -> None:

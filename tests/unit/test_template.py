@@ -380,6 +380,7 @@ def test_every_route_but_the_public_ones_asks_who_calls(template: Template) -> N
     }
     open_to_all = {at for at, security in asked.items() if not security}
     assert open_to_all == {
+        ("post", "/airtable/notifications"),
         ("post", "/drive/notifications"),
         ("get", "/v/{job_id}"),
         ("get", "/health"),

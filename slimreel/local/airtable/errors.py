@@ -12,6 +12,8 @@ import json
 
 from werkzeug import Response
 
+OUT_OF_CALLS = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
+
 
 class Refusal(Exception):
     """The request ends here with this answer."""
@@ -91,6 +93,11 @@ def too_many_records(count: int, verb: str) -> Refusal:
         "INVALID_RECORDS",
         f"A maximum of 10 records can be {verb} per request but you have provided {count}.",
     )
+
+
+def too_many_webhooks() -> Refusal:
+    """Type and text (chosen); the number is documented."""
+    return Refusal(422, "TOO_MANY_WEBHOOKS_IN_BASE", "Too many webhooks in this base")
 
 
 def unknown_field(name: str) -> Refusal:
@@ -202,7 +209,7 @@ def out_of_monthly_calls() -> Refusal:
     """(seen)"""
     return Refusal(
         429,
-        "PUBLIC_API_BILLING_LIMIT_EXCEEDED",
+        OUT_OF_CALLS,
         "API billing plan limit exceeded. You've reached the maximum number of requests allowed "
         "for this month.",
     )

@@ -39,12 +39,15 @@ class Pill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One cell, ready to be drawn: text, a link, or pills."""
+    """One cell, ready to be drawn: text, a link, or pills, one of which may be chosen."""
 
     text: str = ""
     href: str | None = None
     pills: tuple[Pill, ...] = ()
     kind: str = "text"  # text, long, number, time
+    field_id: str = ""
+    field_name: str = ""
+    options: tuple[str, ...] = ()  # of a select, which can be chosen from
 
 
 def render(
@@ -90,10 +93,15 @@ def _cells(table: Table, record: Record) -> list[Cell]:
 
 def cell(column: Column, value: Any) -> Cell:
     """How a value looks."""
+    if column.type == "singleSelect":
+        return Cell(
+            pills=(_pill(column, value),) if value is not None else (),
+            field_id=column.id,
+            field_name=column.name,
+            options=tuple(choice["name"] for choice in (column.options or {})["choices"]),
+        )
     if value is None:
         return Cell(kind="number" if column.type in NUMERIC else "text")
-    if column.type == "singleSelect":
-        return Cell(pills=(_pill(column, value),))
     if column.type == "multipleSelects":
         return Cell(pills=tuple(_pill(column, name) for name in value))
     if column.type in NUMERIC:

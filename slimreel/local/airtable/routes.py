@@ -25,6 +25,12 @@ SCOPES: Mapping[str, str | None] = {
     "records.update": "data.records:write",
     "records.upsert": "data.records:write",
     "records.delete": "data.records:write",
+    "webhooks.list": "webhook:manage",
+    "webhooks.create": "webhook:manage",
+    "webhooks.delete": "webhook:manage",
+    "webhooks.refresh": "webhook:manage",
+    "webhooks.enableNotifications": "webhook:manage",
+    "webhooks.payloads": "webhook:manage",
 }
 """Every operation, and the scope a token needs for it.
 Source: https://airtable.com/developers/web/api/scopes"""
@@ -41,6 +47,7 @@ class Call:
     table: str | None = None
     record_id: str | None = None
     field_id: str | None = None
+    webhook_id: str | None = None
 
     @property
     def on_records(self) -> bool:
@@ -87,6 +94,8 @@ def call_of(method: str, path: list[str]) -> Call:
                 table=_id("tbl", table),
                 field_id=_id("fld", field),
             )
+        case (_, "bases", base, "webhooks", *rest):
+            return _webhook_call(method, _id("app", base), rest)
         case (_, "meta" | "bases", *_):
             raise errors.not_built(f"{method} /v0/{'/'.join(path)}")
         case (_, base, table, *rest):
@@ -121,6 +130,23 @@ def _record_call(method: str, base: str, table: str, rest: list[str]) -> Call:
             return call("delete", record_id)
         case _:
             raise errors.not_built(f"{method} on {'/'.join(rest) or 'a table'}")
+
+
+def _webhook_call(method: str, base: str, rest: list[str]) -> Call:
+    match (method, *rest):
+        case ("GET",):
+            return Call(operation="webhooks.list", base_id=base)
+        case ("POST",):
+            return Call(operation="webhooks.create", base_id=base)
+        case ("DELETE", webhook):
+            verb = "delete"
+        case ("POST", webhook, "refresh" | "enableNotifications" as verb):
+            pass
+        case ("GET", webhook, "payloads" as verb):
+            pass
+        case _:
+            raise errors.not_built(f"{method} on webhooks")
+    return Call(operation=f"webhooks.{verb}", base_id=base, webhook_id=_id("ach", webhook))
 
 
 def _id(prefix: str, given: str) -> str:

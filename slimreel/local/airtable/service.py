@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from werkzeug import Request, Response
+from werkzeug.utils import redirect
 
 from slimreel.local.airtable import errors, schema
 from slimreel.local.airtable.errors import Refusal, answer
@@ -24,6 +26,7 @@ from slimreel.local.airtable.listing import Listings, column_of, query_from, que
 from slimreel.local.airtable.records import Records, Write
 from slimreel.local.airtable.routes import ALL_SCOPES, SCOPES, Call, call_of, raw_url, segments
 from slimreel.local.airtable.store import Store, Table
+from slimreel.local.airtable.webhooks import Actor, Webhooks
 from slimreel.local.faults import Fault, Faults
 
 LOG = logging.getLogger("slimreel.local.airtable")
@@ -40,6 +43,7 @@ class Airtable:
 
     Attributes:
         calls: how often each operation was called with a known token, whatever came of it.
+        too_fast: how often a caller was told to slow down.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Airtable:
             clock: seconds since 1970.
         """
         self.calls: Counter[str] = Counter()
+        self.too_fast = 0
         self._store = Store(database)
         self._faults = faults
         self._tokens = {tokens: ALL_SCOPES} if isinstance(tokens, str) else dict(tokens)
@@ -69,8 +74,10 @@ class Airtable:
         self._token_rate = RateLimit(REQUESTS_PER_TOKEN_PER_S, clock)
         self._listings = Listings()
         self._lock = threading.Lock()
+        self._webhooks = Webhooks(self._store, faults, clock, lock=self._lock)
 
     def close(self) -> None:
+        self._webhooks.close()
         self._store.close()
 
     def create_base(self, name: str) -> str:
@@ -82,7 +89,9 @@ class Airtable:
             return self._store.add_base(name)
 
     def grid(self, request: Request) -> Response:
-        """The page to look at: `?base=…&table=…`, or the first of each."""
+        """The page to look at: `?base=…&table=…`, or the first of each; POST chooses in a cell."""
+        if request.method == "POST":
+            return self._choose(request)
         with self._lock:
             return render(
                 self._store,
@@ -91,6 +100,26 @@ class Airtable:
                 calls=self._store.calls(self._month()),
                 monthly_calls=self._monthly_calls,
             )
+
+    def _choose(self, request: Request) -> Response:
+        """What the page's forms send: somebody at this machine picked an option of a select."""
+        # No other site's page may choose here: browsers say where a form was sent from.
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return Response("Not from another site.", status=403)
+        asked = {name: request.form.get(name, "") for name in ("base", "table", "record", "field")}
+        chosen = request.form.get("value") or None
+        try:
+            self.edit(
+                asked["base"],
+                asked["table"],
+                asked["record"],
+                {asked["field"]: chosen},
+                by=request.form.get("by") or "You",
+            )
+        except Refusal as refusal:
+            return refusal.response()
+        where = f"/airtable?{urlencode({'base': asked['base'], 'table': asked['table']})}"
+        return redirect(f"{where}#{quote(asked['record'])}", code=303)
 
     def rows(self, base_id: str, table_name: str) -> list[dict[str, Any]]:
         """What a person sees in a table: cells by field name. Uses up no API call."""
@@ -107,6 +136,7 @@ class Airtable:
         try:
             return self._handle(request)
         except Refusal as refusal:
+            self.too_fast += refusal.status == 429 and refusal.kind != errors.OUT_OF_CALLS
             level = logging.WARNING if refusal.status == 501 else logging.INFO
             LOG.log(level, "%s %s -> %s", request.method, request.path, refusal)
             return refusal.response()
@@ -124,9 +154,33 @@ class Airtable:
             return _faulty(fault)
         with self._lock:
             self._admit(call, token)
+            self._store.changes.clear()
             with self._store.db:
                 response = answer(self._perform(call, request, body))
+                self._tell(call.base_id, Actor(source="publicApi", user=_user_of(token)))
         return response if fault is None else _spoilt(response, fault)
+
+    def edit(
+        self, base_id: str, table: str, record_id: str, cells: Mapping[str, Any], *, by: str
+    ) -> None:
+        """What a person does in the grid. Uses up no API call.
+
+        Raises:
+            Refusal: there is no such row or field, or the field does not take the value.
+        """
+        user = {"id": _user_id(by), "email": f"{by.lower()}@studio.example", "name": by}
+        with self._lock, self._store.db:
+            self._store.changes.clear()
+            found = self._table(self._base(base_id), table)
+            records = Records(self._store, found, now_s=self._clock(), limit=None)
+            records.update(record_id, dict(cells), Write())
+            self._tell(base_id, Actor(source="client", user=user))
+
+    def _tell(self, base_id: str | None, actor: Actor) -> None:
+        """Webhooks, of what has just been done."""
+        changes, self._store.changes[:] = [*self._store.changes], []
+        if changes and base_id is not None:
+            self._webhooks.happened(base_id, changes, actor)
 
     # who may call, how often
 
@@ -161,10 +215,12 @@ class Airtable:
 
     def _perform(self, call: Call, request: Request, body: dict[str, Any]) -> object:
         if call.operation == "whoami":
-            return {"id": "usr" + sha256(self._authenticated(request).encode()).hexdigest()[:14]}
+            return {"id": _user_id(self._authenticated(request))}
         if call.operation == "bases.list":
             return schema.bases(self._store)
         base_id = self._base(call.base_id)
+        if call.operation.startswith("webhooks."):
+            return self._on_webhooks(call, base_id, request, body)
         if call.operation == "tables.list":
             return schema.tables(self._store, base_id)
         if call.operation == "tables.create":
@@ -177,6 +233,26 @@ class Airtable:
         if call.operation == "fields.update":
             return schema.update_field(self._store, table, call.field_id or "", body)
         return self._on_records(call, table, request, body)
+
+    def _on_webhooks(
+        self, call: Call, base_id: str, request: Request, body: dict[str, Any]
+    ) -> object:
+        hooks, webhook_id = self._webhooks, call.webhook_id or ""
+        match call.operation:
+            case "webhooks.list":
+                return hooks.list(base_id)
+            case "webhooks.create":
+                return hooks.create(base_id, body)
+            case "webhooks.refresh":
+                return hooks.refresh(base_id, webhook_id)
+            case "webhooks.payloads":
+                cursor = request.args.get("cursor", "1")
+                return hooks.payloads(base_id, webhook_id, cursor, request.args.get("limit", "50"))
+            case "webhooks.enableNotifications":
+                hooks.enable(base_id, webhook_id, body)
+            case _:
+                hooks.delete(base_id, webhook_id)
+        return {}
 
     def _base(self, base_id: str | None) -> str:
         if base_id not in [known for known, _ in self._store.bases()]:
@@ -236,6 +312,15 @@ class Airtable:
             # Comments cannot be written here, so there are none.
             shown = [{**row, "commentCount": 0} for row in shown]
         return {"records": shown} if offset is None else {"records": shown, "offset": offset}
+
+
+def _user_id(name: str) -> str:
+    return "usr" + sha256(name.encode()).hexdigest()[:14]
+
+
+def _user_of(token: str) -> dict[str, str]:
+    """Whose token it is."""
+    return {"id": _user_id(token), "email": "token@studio.example", "name": "Slimreel's token"}
 
 
 def _create(records: Records, body: dict[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,30 @@ class Record:
     cells: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happened to one record: made where `before` is None, deleted where `after` is."""
+
+    table_id: str
+    record_id: str
+    created_time: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    columns: tuple[Column, ...] = ()
+
+    def as_payload(self, column_id: str, value: Any) -> Any:
+        """A value as webhook payloads show it: select options are objects."""
+        column = next((c for c in self.columns if c.id == column_id), None)
+        choices = {
+            c["name"]: c for c in ((column.options or {}) if column else {}).get("choices", [])
+        }
+        if isinstance(value, str) and value in choices:
+            return choices[value]
+        if isinstance(value, list):
+            return [choices.get(one, one) for one in value]
+        return value
+
+
 def new_id(prefix: str) -> str:
     """An id as Airtable makes them: the prefix and 14 letters or digits."""
     alphabet = string.ascii_letters + string.digits
@@ -103,6 +127,8 @@ class Store:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.executescript(SCHEMA)
+        #: What happened to records since the last look.
+        self.changes: list[Change] = []
 
     def close(self) -> None:
         self.db.close()
@@ -198,14 +224,43 @@ class Store:
             "INSERT INTO records (id, table_id, created_time, cells) VALUES (?, ?, ?, ?)",
             (record.id, table_id, record.created_time, json.dumps(cells)),
         )
+        self._happened(table_id, record, before=None, after=cells)
         return record
 
     def change_record(self, record: Record, cells: dict[str, Any]) -> Record:
         self.db.execute("UPDATE records SET cells = ? WHERE id = ?", (json.dumps(cells), record.id))
+        (table_id,) = self.db.execute(
+            "SELECT table_id FROM records WHERE id = ?", (record.id,)
+        ).fetchone()
+        self._happened(table_id, record, before=record.cells, after=cells)
         return replace(record, cells=cells)
+
+    def _happened(
+        self,
+        table_id: str,
+        record: Record,
+        *,
+        before: dict[str, Any] | None,
+        after: dict[str, Any] | None,
+    ) -> None:
+        change = Change(
+            table_id=table_id,
+            record_id=record.id,
+            created_time=record.created_time,
+            before=before,
+            after=after,
+            columns=self._columns(table_id),
+        )
+        self.changes.append(change)
 
     def delete_record(self, record_id: str) -> None:
         """Keeps the id: a deleted record is told from one that never was."""
+        (table_id,) = self.db.execute(
+            "SELECT table_id FROM records WHERE id = ?", (record_id,)
+        ).fetchone()
+        record = self.record(table_id, record_id)
+        if record is not None:
+            self._happened(table_id, record, before=record.cells, after=None)
         self.db.execute("UPDATE records SET deleted = 1, cells = '{}' WHERE id = ?", (record_id,))
 
     def was_deleted(self, table_id: str, record_id: str) -> bool:
