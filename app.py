@@ -11,10 +11,11 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, Response, SQSEvent
 
 from chalicelib import triggers
-from chalicelib.api import jobs, notifications, pages, table_changes, videos, web
+from chalicelib.api import folders, jobs, notifications, pages, table_changes, videos, web
 
 app = Chalice(app_name="slimreel", configure_logs=False)
 app.api.cors = False
+app.register_blueprint(folders.routes)  # what a backfill would take: machines
 app.register_blueprint(jobs.routes)  # list, look at, submit, cancel, retry: machines and people
 app.register_blueprint(web.routes)  # what the pages show beside that, for people
 app.register_blueprint(pages.routes)  # the pages themselves

@@ -590,6 +590,14 @@ class Drive(Failing):
         there = [f for f in self.files.values() if folder_id in f.parents and not f.trashed]
         return iter(there)
 
+    def folder_page(
+        self, folder_id: str, page_token: str | None = None
+    ) -> tuple[list[DriveFile], str | None]:
+        files = [*self.list_folder(folder_id)]
+        start = int(page_token or 0)
+        end = start + self.page_size
+        return files[start:end], str(end) if end < len(files) else None
+
     def start_page_token(self) -> str:
         return str(self._place + 1)
 

@@ -79,11 +79,20 @@ class Drive:
         """
         page_token = None
         while True:
-            page = self._list_page(folder_id, page_token)
-            yield from _readable(page.get("files", ()))
-            page_token = page.get("nextPageToken")
-            if not page_token:
+            files, page_token = self.folder_page(folder_id, page_token)
+            yield from files
+            if page_token is None:
                 return
+
+    def folder_page(
+        self, folder_id: str, page_token: str | None = None
+    ) -> tuple[list[DriveFile], str | None]:
+        """A page of `list_folder`, and where the next begins; None after the last.
+
+        A page token is good for some hours.
+        """
+        page = self._list_page(folder_id, page_token)
+        return [*_readable(page.get("files", ()))], page.get("nextPageToken") or None
 
     def start_page_token(self) -> str:
         """Return the place in the change log from which everything is yet to come.

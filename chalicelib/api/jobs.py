@@ -223,7 +223,22 @@ def found(job_id: str) -> Job:
 def _view(reach: Services, job: Job) -> dict[str, Any]:
     published = job.published_key is not None
     at = (reach.settings.public_url, job.job_id, reach.link_key, job.link_number)
-    return job_view(job, link=video_link(*at) if published else None)
+    link = video_link(*at) if published else None
+    return job_view(job, link=link, row_url=_row_url(reach, job))
+
+
+def _row_url(reach: Services, job: Job) -> str | None:
+    from chalicelib.adapters.airtable import Airtable
+
+    if job.row_id is None or not reach.settings.airtable_base_id:
+        return None
+    table = Airtable(
+        token="",  # an address takes none
+        api_url=reach.settings.airtable_api_url,
+        base_id=reach.settings.airtable_base_id,
+        table=reach.settings.airtable_table,
+    )
+    return table.row_url(job.row_id)
 
 
 def _query(request: Request) -> Mapping[str, str]:

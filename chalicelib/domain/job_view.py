@@ -14,10 +14,11 @@ from chalicelib.domain.job_list import JobSummary
 from chalicelib.domain.verdict import Decision
 
 
-def job_view(job: Job, *, link: str | None) -> dict[str, Any]:
+def job_view(job: Job, *, link: str | None, row_url: str | None = None) -> dict[str, Any]:
     """
     Args:
         link: the permanent link to what is published, where something is.
+        row_url: where a person sees its row.
     """
     return {
         "job_id": job.job_id,
@@ -34,6 +35,9 @@ def job_view(job: Job, *, link: str | None) -> dict[str, Any]:
         "progress": _progress(job),
         "quality": _quality(job),
         "published": _published(job, link),
+        "result_deleted": job.result_deleted,
+        "row_url": row_url,
+        "review": _review(job),
         "cost_usd": job.cost_usd,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -107,6 +111,19 @@ def _quality(job: Job) -> dict[str, Any] | None:
         "scores": [to_plain(one) for one in job.measurement.scores],
         "measured_by": job.measurement.measured_by,
         "coverage": job.measurement.coverage,
+    }
+
+
+def _review(job: Job) -> dict[str, Any] | None:
+    if job.review is None:
+        return None
+    review = job.review
+    return {
+        "choice": review.choice,
+        "by": review.by,
+        "at": review.at,
+        "answer": review.answer,
+        "is_approved": job.approved is not None,
     }
 
 

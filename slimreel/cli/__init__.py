@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 
-from slimreel.cli import cancel, list_jobs, retry, revoke, status, submit
+from slimreel.cli import backfill, cancel, list_jobs, logs, open_job, retry, revoke, status, submit
 
 Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add `status`, `list`, `submit`, `retry`, `cancel` and `revoke`."""
-    for verb in (status, list_jobs, submit, retry, cancel, revoke):
+    """Add one command a verb."""
+    verbs = (status, list_jobs, submit, backfill, retry, cancel, revoke, open_job, logs)
+    for verb in verbs:
         verb.add(commands)

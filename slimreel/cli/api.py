@@ -23,7 +23,7 @@ from slimreel.paths import UP_DIR
 TIMEOUT_S = 35  # longer than API Gateway waits for the function behind it
 TRIES = 4
 _HOST = re.compile(r"[a-z0-9]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
-_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _JOB_ID = re.compile(r"[0-9a-f]{20}")
 
 
@@ -42,6 +42,19 @@ class Api:
     def close(self) -> None:
         self._session.close()
 
+    def client(self, service: str) -> Any:
+        """A client of another service, in the same Region and with the same credentials."""
+        import boto3
+
+        frozen = self._credentials.get_frozen_credentials()
+        return boto3.client(
+            service,
+            region_name=self._region,
+            aws_access_key_id=frozen.access_key,
+            aws_secret_access_key=frozen.secret_key,
+            aws_session_token=frozen.token,
+        )
+
     def jobs(self, **wanted: Any) -> dict[str, Any]:
         """A page of the list: `{jobs, next_page}`; see docs/api.md."""
         query = urlencode({k: v for k, v in wanted.items() if v is not None}, quote_via=quote)
@@ -52,6 +65,16 @@ class Api:
 
     def submit(self, file_id: str, **asked: Any) -> dict[str, Any]:
         return self._call("POST", "/jobs", {"file_id": file_id, **asked})
+
+    def submit_once(self, file_id: str, **asked: Any) -> tuple[dict[str, Any], bool]:
+        """The job, and whether this call made it."""
+        answer = self._answered("POST", "/jobs", {"file_id": file_id, **asked})
+        return answer.json(), answer.status_code == 201
+
+    def folder(self, folder_id: str, page: str | None = None) -> dict[str, Any]:
+        """A page of the videos in a Drive folder: `{videos, next_page}`."""
+        query = "" if page is None else f"?page={quote(page, safe='')}"
+        return self._call("GET", f"/folders/{quote(folder_id, safe='')}{query}")
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         return self._call("POST", f"/jobs/{_checked(job_id)}/cancel")
@@ -68,6 +91,13 @@ class Api:
     def _call(
         self, method: str, path: str, asked: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
+        said: dict[str, Any] = self._answered(method, path, asked).json()
+        return said
+
+    def _answered(
+        self, method: str, path: str, asked: Mapping[str, Any] | None = None
+    ) -> requests.Response:
+        """An answer that is a JSON object and no refusal."""
         body = b""
         if asked is not None:
             body = json.dumps({k: v for k, v in asked.items() if v is not None}).encode()
@@ -79,7 +109,7 @@ class Api:
         if not isinstance(said, dict):
             said = {}
         if answer.status_code < 300:
-            return said
+            return answer
         message = said.get("message") or said.get("Message") or f"HTTP {answer.status_code}"
         if answer.status_code == 403:
             raise CannotAsk(_forbidden(message.splitlines()[0], self.url))
@@ -131,7 +161,7 @@ def find_api(url: str | None) -> Api:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CannotAsk(f"{url!r} is not an address. It begins with https:// and ends with /api.")
-    if parts.hostname in _LOCAL_HOSTS:
+    if parts.hostname in LOCAL_HOSTS:
         from botocore.credentials import Credentials
 
         return Api(url, Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY), REGION)

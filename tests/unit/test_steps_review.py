@@ -327,7 +327,7 @@ def test_a_death_at_any_call_leaves_what_the_next_one_finishes(
 def test_a_bucket_that_does_not_answer_loses_its_file_later(control_room: Rooms) -> None:
     room = completed(control_room())
     choose(room, Choice.DELETE_RESULT)
-    room.world.storage.fail_next("delete_prefix", *[OSError("no answer")] * 9)
+    room.world.storage.fail_next("delete_prefix", *[OSError("no answer")] * 2)
     answer(room)
     room.hours_later()
     assert room.published() == {} and room.job.litter == ()
