@@ -183,7 +183,7 @@ def test_every_field_of_a_job_is_forgotten_changed_or_kept_on_purpose() -> None:
     published = {"published_key", "published_size_bytes", "published_run", "litter", "link_number"}
     published |= {"saved_bytes"}
     told = {"timeline", "notices_sent", "notice_claim", "cost_usd"}
-    told |= {"row_version", "synced_version", "row_id"}
+    told |= {"row_version", "synced_version", "row_id", "review", "review_shown"}
     replanned = {"first_attempt"}  # by Plan, with the first attempt of the new run
     groups = [changed, source, published, told, replanned, set(FORGOTTEN)]
     assert sorted(chain(*groups)) == sorted(field.name for field in fields(Job))
