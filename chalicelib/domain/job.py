@@ -155,6 +155,7 @@ class Job:
         litter: keys in the compressed bucket that are not the result: a copy that was begun and not
             published, or a result that a later run's has replaced.
         notices_sent: emails, as "run:kind".
+        digest_since: when its email was put off until the next digest.
         notice_claim: the email that somebody began to send last: "run:kind", when, by whom.
     """
 
@@ -231,6 +232,7 @@ class Job:
     ended_in: str | None = None
     notices_sent: tuple[str, ...] = ()
     notice_claim: str | None = None
+    digest_since: str | None = None
     # the Airtable row
     row_version: int = 0
     synced_version: int = 0

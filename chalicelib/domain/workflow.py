@@ -29,6 +29,9 @@ class Workflow:
         max_attempts: encodes of one video.
         max_output_bytes: no result is larger; None for no limit.
         notify_kinds: which emails are sent, of `NOTICE_KINDS`.
+        digest_after, digest_minutes: more emails than so many within so many minutes become one;
+            None for one each.
+        weekly: send a summary every Monday.
         done_folder: the Drive folder into which the original of an approved result is moved; None
             leaves it where it is.
     """
@@ -41,6 +44,9 @@ class Workflow:
     max_attempts: int = 3
     max_output_bytes: int | None = None
     notify_kinds: tuple[str, ...] = DEFAULT_KINDS
+    digest_after: int | None = None
+    digest_minutes: int = 10
+    weekly: bool = False
     done_folder: str | None = None
 
 
@@ -56,11 +62,19 @@ def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) 
             name=name,
             drive_folder=_folder(str(data["start"]["drive_folder"]), parameters),
             done_folder=_optional_folder(data.get("review", {}), "done_folder", parameters),
-            notify_kinds=_kinds(data.get("notify", {}).get("kinds", DEFAULT_KINDS)),
+            **_emails(data.get("notify", {})),
             **policy,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         raise BadWorkflow(f"workflows/{name}.toml cannot be used: {problem}") from problem
+
+
+def _emails(notify: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = notify.keys() - {"kinds", "digest_after", "digest_minutes", "weekly"}
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    settings = {name: value for name, value in notify.items() if name != "kinds"}
+    return {"notify_kinds": _kinds(notify.get("kinds", DEFAULT_KINDS)), **settings}
 
 
 def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from chalicelib.domain.notice import notice
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
+from chalicelib.steps.digest import put_off
 
 #: As long as any function that sends emails may run: whoever claimed one longer ago is dead.
 CLAIM_LASTS = timedelta(seconds=300)
@@ -23,7 +24,7 @@ class BeingSent(Temporary):
 
 
 def notify(services: Services, job: Job) -> Job:
-    """Send the email unless it was sent or the workflow does not want this kind.
+    """Send the email unless it was sent, waits for a digest, or the workflow does not want it.
 
     One process claims it, sends it and marks it as sent, so a second one goes out only when that
     process dies or hangs between the last two.
@@ -36,12 +37,16 @@ def notify(services: Services, job: Job) -> Job:
     at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
     link = video_link(*at)
     message = notice(job, link=link, prices=price_table())
-    wanted = all_workflows()[job.workflow].notify_kinds
-    if message is None or message.kind not in wanted:
+    workflow = all_workflows()[job.workflow]
+    if message is None or message.kind not in workflow.notify_kinds:
         return job
     mark = f"{job.run}:{message.kind}"
-    if mark in job.notices_sent:
+    if mark in job.notices_sent or job.digest_since is not None:
         return job
+    if not job.status.is_open and put_off(services, job, workflow):
+        since = {"digest_since": iso(services.now())}
+        unclaimed = {"notice_claim": job.notice_claim}
+        return ledger.write(services, job, only_if=unclaimed, row=False, ended_too=True, **since)
     job = _claimed(services, job, mark)
     try:
         services.topic.publish(message)
@@ -56,7 +61,7 @@ def _claimed(services: Services, job: Job, mark: str) -> Job:
     """Raises: BeingSent."""
     now = services.now()
     if job.notice_claim is not None:
-        claimed, at, _ = job.notice_claim.split(" ")
+        claimed, at = job.notice_claim.split(" ")[:2]
         if claimed == mark and timedelta() <= now - parse_iso(at) < CLAIM_LASTS:
             raise BeingSent(f"Another process began to send this email at {at}.")
     # Each claim is another, and stays: so this finds out, too, who was faster and is done already.

@@ -13,7 +13,7 @@ Source: https://docs.aws.amazon.com/general/latest/gr/mediaconvert.html (service
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from chalicelib.domain.errors import JobClosed, SlimreelError
 from chalicelib.domain.job import Job, Outcome
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
-from chalicelib.steps import ledger
+from chalicelib.steps import digest, ledger, summary
 from chalicelib.steps.budget import admit
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.fail import close_failed
@@ -79,6 +79,7 @@ def reconcile(
     now = now or services.now()
     encodes = _Encodes(services)
     unsettled_in_a_row = open_jobs = stuck_jobs = 0
+    to_digest: list[Job] = []
     for listed in services.records.open_jobs():
         open_jobs += listed.status.is_open
         stuck_jobs += _is_stuck(listed, now)
@@ -93,6 +94,8 @@ def reconcile(
             job = _reviewed(services, job)
             if job.status.is_open:
                 _reconcile_job(services, job, encodes)
+            elif job.digest_since is not None:
+                to_digest.append(job)
             elif unsettled_in_a_row < UNSETTLED_IN_A_ROW and _claimed(services, job, now):
                 settled = settle(services, job, nothing_runs=_ended_long_ago(job, now))
                 unsettled_in_a_row = 0 if settled else unsettled_in_a_row + 1
@@ -101,6 +104,8 @@ def reconcile(
         except Exception:
             # Whatever is wrong with this one, the others must not wait for it.
             log.exception("job %s: not reconciled", listed.job_id)
+    _tell_of_many(services, to_digest, now)
+    summary.send_due(services)
     services.metrics.put({"OpenVideos": open_jobs, "StuckVideos": stuck_jobs}, at=now)
 
 
@@ -111,6 +116,12 @@ def _is_stuck(job: Job, now: datetime) -> bool:
     else:
         moved = max([job.updated_at, *(moment.at for moment in job.timeline[-1:])])
     return job.waiting is None and now - parse_iso(moved) > STUCK_AFTER
+
+
+def _tell_of_many(services: Services, waiting: Sequence[Job], now: datetime) -> None:
+    """Send what was put off until now, and finish what waited for that."""
+    for job in digest.send(services, waiting):
+        settle(services, job, nothing_runs=_ended_long_ago(job, now))
 
 
 def _reviewed(services: Services, job: Job) -> Job:

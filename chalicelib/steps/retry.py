@@ -50,6 +50,7 @@ FORGOTTEN = (
     "ended_in",
     "source_key",
     "wants_original",
+    "digest_since",
     "approved",
     "result_deleted",
 )

@@ -101,6 +101,15 @@ _WORKFLOW = (
      "before the film is encoded."),
     ("notify_kinds", "notify.kinds", "list", "started, completed, kept, failed, cancelled",
      "Which emails are sent."),
+    ("digest_after", "notify.digest_after", "number", "",
+     "More emails than so many within digest_minutes become one, with a table. Empty sends each."),
+    ("digest_minutes", "notify.digest_minutes", "number", "",
+     "How long an email waits for others, once there were that many."),
+    ("weekly", "notify.weekly", "true or false", "",
+     "Whether a summary is sent every Monday: saved, failed, to review."),
+    ("done_folder", "review.done_folder", "text", "an id, or ${NAME}: a setting of the stage",
+     "The Drive folder into which the original of an approved result is moved. Empty leaves it "
+     "where it is."),
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ _KEYS: Mapping[str, Collection[str]] = {
         "max_attempts",
         "max_output_bytes",
     ),
-    "notify": ("kinds",),
+    "notify": ("kinds", "digest_after", "digest_minutes", "weekly"),
     "review": ("done_folder",),
 }
 #: Lowest and highest value. Drive holds no file above 5 TiB
@@ -56,6 +56,7 @@ def _problems(path: Path, presets: Collection[str]) -> Iterator[tuple[str, str]]
     yield from _preset(policy, presets)
     yield from _limits(policy)
     yield from _kinds(notify)
+    yield from _digest(notify)
     yield from _folders("review", review)
 
 
@@ -116,6 +117,15 @@ def _limits(policy: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"policy.{key}", f"{value!r} is not a {'whole ' if whole else ''}number"
         elif not lowest <= value <= highest:
             yield f"policy.{key}", f"{value} is out of range, {lowest} to {highest}"
+
+
+def _digest(notify: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, highest in (("digest_after", 1000), ("digest_minutes", 24 * 60)):
+        value = notify.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
+            yield f"notify.{key}", f"{value!r} is not a whole number from 1 to {highest}"
+    if not isinstance(notify.get("weekly", False), bool):
+        yield "notify.weekly", f"{notify['weekly']!r} is not true or false"
 
 
 def _kinds(notify: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -128,6 +128,7 @@ def everything() -> Job:
         "notice_claim": "1:completed 2026-05-04T09:30:00.000Z x",
         "row_id": "rec",
         "wants_original": "w",
+        "digest_since": "2026-05-04T09:30:00.000Z",
         "review": Review(number=1, choice="Approve", run=1, by="m", at="t", answer="a"),
         "approved": Approval(run=1, by="m", at="2026-05-04T09:30:00.000Z"),
         "result_deleted": "d",

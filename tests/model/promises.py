@@ -181,8 +181,8 @@ def check_emails(cloud: Cloud, jobs: list[Job]) -> None:
     sent: Counter[tuple[str, str]] = Counter()
     about_ends = [n for n in cloud.world.topic.sent if not n.subject.startswith("Dropped again")]
     for notice in about_ends:
-        if notice.kind == "alert":
-            continue  # about Slimreel, and no job
+        if notice.kind in ("alert", "summary"):
+            continue  # about Slimreel or a week, and no job
         found = re.search(r"^Job ([0-9a-f]{20}),", notice.body, re.MULTILINE)
         assert found
         sent[found[1], notice.kind] += 1

@@ -37,6 +37,7 @@ FUNCTIONS = {
     "fail": "step: closes a job that failed",
     "execution_ended": "on executions that failed, timed out or were aborted",
     "rows_changed": "writes Airtable rows; fed by the queue of dirty rows",
+    "table_changed": "the webhook that Airtable's pings come to",
     "sweep_drive": "schedule, every 15 min",
     "renew_channel": "schedule, every 6 h",
     "reconcile_jobs": "schedule, every 5 min",

@@ -53,6 +53,7 @@ STEPS = frozenset(
 )
 AGAIN = {
     "drive_notification": "Drive tells again",
+    "table_changed": "Airtable tells again",
     "drive_changed": "message again",
     "rows_changed": "message again",
     "encode_changed": "event again",
@@ -191,6 +192,7 @@ READS = frozenset(
         *("storage.size_bytes", "storage.read", "storage.read_range", "storage.chunks"),
         *("storage.parts", "encoder.probe", "encoder.find_job", "encoder.get_job"),
         *("encoder.unfinished_jobs", "flows.history", "flows.status", "secrets.get", "drive.get"),
+        *("drive.folder_page", "desk.wishes", "desk.changes"),
         *("drive.list_folder", "drive.start_page_token", "drive.changes", "drive.open_range"),
     )
 )

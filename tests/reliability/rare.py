@@ -19,7 +19,7 @@ from chalicelib.steps.cancel import cancel
 from tests.fakes import ENVIRONMENT, TEMP, aws_error
 from tests.model.promises import all_jobs
 from tests.reliability.stage import Stage, Strike
-from tests.reliability.stories import Story, a_film
+from tests.reliability.stories import Story, a_film, the_desk_is_open
 
 SSIM_FILE = b"0,0.98\n1,0.97\n\nAverage: 0.975\n"
 
@@ -67,6 +67,33 @@ def a_person_cancels_while_the_result_is_published(stage: Stage) -> None:
     cancelled_after(stage, stage.world.storage, "copy")
     dropped(stage)
     stage.go_on()
+
+
+def people_want_it_smaller_while_an_old_encode_lives(stage: Stage, *, known: bool = True) -> None:
+    the_desk_is_open(stage)
+    dropped(stage)
+    stage.go_on_until_encoding()
+    stage.stop_execution()
+    detail = stage.flows.events.pop()
+    stage.attempt("execution_ended", lambda: triggers.execution_ended({"detail": detail}))
+    stage.go_on_until_encoding()
+    if not known:
+        job_id = stage.job().job_id
+        stage.world.records.items[f"job#{job_id}", "job"].pop("encoder_job_id")
+    stage.choose("Redo smaller")
+    stage.go_on_until_encoding()
+
+
+def people_want_it_smaller_while_an_unknown_encode_lives(stage: Stage) -> None:
+    people_want_it_smaller_while_an_old_encode_lives(stage, known=False)
+
+
+def a_week_is_over(stage: Stage) -> None:
+    """And is summed up."""
+    stage.run_schedule("reconcile")
+    a_film(stage)
+    stage.time_s += 7 * 86400
+    stage.run_schedule("reconcile")
 
 
 def the_days_money_is_used_up(stage: Stage) -> None:
@@ -180,6 +207,9 @@ RARE: tuple[Story, ...] = (
     a_person_cancels_before_the_encodes_id_is_known,
     a_person_cancels_while_the_encode_is_created,
     a_person_cancels_while_the_result_is_published,
+    people_want_it_smaller_while_an_old_encode_lives,
+    people_want_it_smaller_while_an_unknown_encode_lives,
+    a_week_is_over,
     the_days_money_is_used_up,
     the_encoder_tells_what_it_scored,
     people_want_to_hear_of_every_start,

@@ -133,6 +133,8 @@ SERVICES = {
     "secrets": "ssm",
     "drive": "drive",
     "airtable": "airtable",
+    "desk": "airtable",
+    "drive_writer": "drive",
 }
 #: What the stand-ins do among themselves.
 _INSIDE = ("RunJob", "notification")
@@ -187,7 +189,7 @@ class Rig:
     def cold(self) -> Services:
         """The adapters as a new process makes them."""
         made = Services(settings(self._environment))
-        made.drive._retry = Retry(sleep=lambda _: None)
+        made.drive._retry = made.drive_writer._retry = Retry(sleep=lambda _: None)
         self._made.append(made)
         return made
 
@@ -195,6 +197,7 @@ class Rig:
         """Hang up everywhere."""
         for made in self._made:
             made.drive.close()
+            made.drive_writer.close()
             if "airtable" in vars(made):
                 made.airtable.close()
             for client in _made_clients(made):
@@ -459,6 +462,27 @@ def _receipt(rig: Rig) -> str:
     return rig.receipt
 
 
+PING = "http://127.0.0.1:9/airtable/notifications"
+
+
+def _webhook(rig: Rig) -> str:
+    """One takes the place of the other."""
+    return rig.services.desk.watch(PING).webhook_id
+
+
+def _folder(rig: Rig) -> str:
+    """A folder that the film is not in."""
+    name = rig.name()
+    (rig.cloud.drive_root / name).mkdir()
+    rig.cloud.drive.scan()
+    return str(rig.cloud.drive.folder_id(name))
+
+
+def _move(rig: Rig, folder: str) -> None:
+    parents = rig.services.drive.get(rig.file_id).parents
+    rig.services.drive_writer.move(rig.file_id, into=folder, out_of=parents)
+
+
 def _watch(rig: Rig, page_token: str) -> Any:
     return rig.services.drive.watch_changes(
         channel_id=rig.name(),
@@ -614,6 +638,7 @@ CALLS: dict[str, Prepare] = {
     "queues.drive_may_have_changed": _plain(
         lambda r: r.services.queues.drive_may_have_changed({"channel_id": "c"})
     ),
+    "queues.look_at_desk": _with(Rig.name, lambda r, n: r.services.queues.look_at_desk(n)),
     "queues.row_is_dirty": _with(Rig.name, lambda r, n: r.services.queues.row_is_dirty(n, 1)),
     "queues.show_row_again": _with(_receipt, lambda r, h: r.services.queues.show_row_again(h, 600)),
     "queues.set_file_aside": _plain(lambda r: r.services.queues.set_file_aside("f", "n", "why")),
@@ -631,6 +656,12 @@ CALLS: dict[str, Prepare] = {
     "drive.changes": _with(
         lambda r: r.services.drive.start_page_token(), lambda r, t: r.services.drive.changes(t)
     ),
+    "drive.folder_page": _plain(lambda r: r.services.drive.folder_page(r.cloud.drive.root_id)),
+    "drive_writer.move": _with(_folder, _move),
+    "desk.wishes": _plain(lambda r: r.services.desk.wishes()),
+    "desk.watch": _plain(lambda r: r.services.desk.watch(PING)),
+    "desk.renew": _with(_webhook, lambda r, w: r.services.desk.renew(w)),
+    "desk.changes": _with(_webhook, lambda r, w: r.services.desk.changes(w, 1)),
     "drive.watch_changes": _with(lambda r: r.services.drive.start_page_token(), _watch),
     "drive.stop_channel": _stop,
     "drive.open_range": _plain(_read),

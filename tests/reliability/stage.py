@@ -17,11 +17,14 @@ from typing import Any
 import pytest
 
 from chalicelib import triggers
-from chalicelib.api import notifications, videos
+from chalicelib.api import notifications, table_changes, videos
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.link import signature
 from chalicelib.services import Services
+from chalicelib.steps.desk import STATE as DESK
 from chalicelib.steps.sync import STATE
+from slimreel.local.airtable.webhooks import ping
+from slimreel.local.airtable.webhooks import signature as signed
 from tests.fakes import ENVIRONMENT, Killed, Peril, Perilous, Secrets, World
 from tests.flow import FunctionError
 from tests.model.cloud import Cloud
@@ -44,6 +47,7 @@ from tests.reliability.calls import MadeCall, made_call
 #: How the model's names are called in app.py.
 FUNCTIONS = {
     "webhook": "drive_notification",
+    "ping": "table_changed",
     "sync": "drive_changed",
     "rows": "rows_changed",
     "sweep": "sweep_drive",
@@ -53,7 +57,7 @@ FUNCTIONS = {
 }
 ADAPTERS = [
     *("records", "catalogue", "storage", "drive", "encoder", "flows", "queues", "topic"),
-    "airtable",
+    *("airtable", "desk", "drive_writer"),
 ]
 #: Receives of a message, and invocations for an event, before it is given up.
 DRIVE_RECEIVES, ROWS_RECEIVES, EVENT_TRIES = 5, 20, 3
@@ -177,7 +181,8 @@ class Stage(Cloud):
     def __init__(self, patch: pytest.MonkeyPatch, strike: Strike | None = None) -> None:
         super().__init__(patch)
         self.patch = patch
-        patch.setattr(videos, "services", lambda: self._here.services)
+        for door in (videos, table_changes):
+            patch.setattr(door, "services", lambda: self._here.services)
         self.strike = strike
         #: Every call, as (function, adapter.method), in the order of their first time.
         self.seen: dict[tuple[str, str], int] = {}
@@ -187,6 +192,7 @@ class Stage(Cloud):
         self.outcome = Outcome()
         self._films = 0
         self._row_receives: dict[str, int] = {}
+        self._looks = 0
         #: How the job of this story has to end, where it is not for the film to say.
         self.due: Status | None = None
         self.unanswered: list[tuple[str, Callable[[], Any]]] = []
@@ -286,6 +292,19 @@ class Stage(Cloud):
         signed = signature(job.job_id, "key")
         return self.ask("video", lambda: videos.open_link(job.job_id, signed))
 
+    def choose(self, choice: str) -> None:
+        """Somebody chooses in the row of the one job, and Airtable pings until it is answered."""
+        job_id = self.job().job_id
+        self.world.desk.choose(job_id, choice)
+        secret = self.world.records.state(*DESK).get("secret")
+        if secret is None:
+            return
+        body = ping("appTest", str(self.world.records.state(*DESK)["webhook_id"]), self.time_s)
+        headers = {"X-Airtable-Content-MAC": signed(str(secret), body)}
+        for _ in range(3):
+            if self.attempt("ping", lambda: table_changes.receive(headers, body)):
+                break
+
     # What goes on by itself
 
     def tell_of_changes(self) -> None:
@@ -375,11 +394,15 @@ class Stage(Cloud):
         return self._rows()
 
     def _rows(self) -> bool:
-        dirty = self.world.queues.dirty
-        if not dirty:
+        dirty, desk = self.world.queues.dirty, self.world.queues.desk
+        if not dirty and not desk:
             return False
         batch, dirty[:] = dirty[:10], dirty[10:]
-        records = []
+        hints, desk[:] = list(desk), []
+        records = [
+            {"messageId": f"hint {hint}", "receiptHandle": "h", "body": '{"desk": "look"}'}
+            for hint in hints
+        ]
         for number, (job_id, _) in enumerate(batch):
             self._row_receives[job_id] = self._row_receives.get(job_id, 0) + 1
             records.append(
@@ -396,6 +419,8 @@ class Stage(Cloud):
             failed = [int(f["itemIdentifier"]) for f in answers[0]["batchItemFailures"]]
         else:
             failed, self.time_s = list(range(len(batch))), self.time_s + 720
+            self._looks += 1
+            desk += hints if self._looks < ROWS_RECEIVES else []
         for number in failed:
             job_id, version = batch[number]
             if self._row_receives[job_id] >= ROWS_RECEIVES:
@@ -450,6 +475,8 @@ class Stage(Cloud):
         assert not list(world.records.open_jobs()), "a job is open for ever"
         assert not self.flows.running(), "an execution waits for ever"
         assert not list(world.records.unsynced_jobs()), "a row is not written"
+        chosen = [row for row in world.airtable.rows.values() if row.get("Review")]
+        assert not chosen, "what people chose is not taken"
         assert world.records.state(*STATE).get("lease_until", 0) == 0, "the lease is not free"
         check_versions(self.model, jobs)
         for job in jobs:

@@ -15,12 +15,14 @@ from chalicelib.adapters.drive_errors import QuotaExceeded
 from chalicelib.domain.job import Status
 from chalicelib.domain.job_list import Asked
 from chalicelib.domain.mp4 import MovieMetadata, Read, Rewrite
+from chalicelib.steps import review
 from chalicelib.steps.aside import ATTEMPTS, PATIENCE
 from chalicelib.steps.cancel import cancel
 from chalicelib.steps.retry import retry
 from chalicelib.steps.rows import ATTEMPTS as ROW_ATTEMPTS
 from chalicelib.steps.submit import submit
-from tests.fakes import aws_error
+from tests.examples import a_workflow
+from tests.fakes import INBOX, aws_error
 from tests.model.cloud import AtOnce
 from tests.reliability.stage import Stage
 
@@ -350,6 +352,47 @@ def a_person_looks(stage: Stage) -> None:
     stage.ask("get_job", lambda: stage.reach().records.get(job_id))
 
 
+def the_desk_is_open(stage: Stage) -> None:
+    """Airtable has its webhook."""
+    stage.run_schedule("requeue")
+    stage.go_on()
+
+
+def people_approve(stage: Stage) -> None:
+    """And the original is moved into the folder of done ones."""
+    flows = {"compress": a_workflow(drive_folder=INBOX, done_folder="done-folder")}
+    stage.patch.setattr(review, "all_workflows", lambda: flows)
+    the_desk_is_open(stage)
+    a_film(stage)
+    stage.choose("Approve")
+    stage.settle()
+
+
+def people_want_it_smaller(stage: Stage) -> None:
+    """Of a job that failed while its encode lived on."""
+    the_desk_is_open(stage)
+    stage.drop("good")
+    stage.tell_of_changes()
+    stage.go_on_until_encoding()
+    stage.stop_execution()
+    stage.settle()
+    stage.choose("Redo smaller")
+    stage.settle()
+
+
+def airtables_webhook_nears_its_end(stage: Stage) -> None:
+    the_desk_is_open(stage)
+    stage.time_s += 3 * 86400
+    stage.run_schedule("requeue")
+    stage.go_on()
+    a_film(stage)
+
+
+def a_person_lists_a_folder(stage: Stage) -> None:
+    a_film(stage)
+    stage.ask("list_folder", lambda: stage.reach().drive.folder_page(INBOX))
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -389,5 +432,9 @@ STORIES: dict[str, Story] = {
         a_person_tries_again,
         a_person_submits,
         a_person_looks,
+        people_approve,
+        people_want_it_smaller,
+        airtables_webhook_nears_its_end,
+        a_person_lists_a_folder,
     )
 }

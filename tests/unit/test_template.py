@@ -481,7 +481,8 @@ def test_started_is_not_mailed_by_default(template: Template) -> None:
     subscription = of_type(template, "AWS::SNS::Subscription")["NoticeEmailSubscription"]
     assert subscription["FilterPolicy"] == {"kind": {"Ref": "NoticeKinds"}}
     assert (
-        template["Parameters"]["NoticeKinds"]["Default"] == "completed,kept,failed,cancelled,alert"
+        template["Parameters"]["NoticeKinds"]["Default"]
+        == "completed,kept,failed,cancelled,alert,digest,summary"
     )
 
 
