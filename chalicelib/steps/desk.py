@@ -127,7 +127,9 @@ def _kept_watched(services: Services, state: dict[str, Any], now: datetime) -> d
         return state
     url = services.settings.public_url.rstrip("/") + NOTIFICATIONS
     at_home = state.get("url") == url
-    if at_home and "renew_at" in state and now < parse_iso(state["renew_at"]):
+    is_due = "renew_at" not in state or now >= parse_iso(state["renew_at"])
+    # A table that was refused may have got its field meanwhile.
+    if at_home and not is_due and not state.get("refused"):
         return state
     changes: dict[str, Any] = {"url": url, "renew_at": iso(now + RENEW_EVERY)}
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib import triggers
+from chalicelib.adapters.airtable import AirtableRefused, AirtableUnavailable
 from chalicelib.api import videos
 from chalicelib.domain import link
 from chalicelib.domain.job import Status
@@ -248,6 +249,34 @@ def test_a_lost_ping_is_made_up_for_by_the_next_look(control_room: Rooms) -> Non
     assert answer(room).endswith("Approved.")
 
 
+def test_a_base_without_the_fields_is_asked_seldom_and_then_heard(control_room: Rooms) -> None:
+    room = completed(control_room())
+    desk, refused = room.world.desk, AirtableRefused("no field Review", status=422)
+    desk.fail_next("watch", refused, refused)
+    desk.fail_next("wishes", refused, refused)
+    looks = []
+    for _ in range(80):  # ten minutes each: thirteen hours
+        triggers.requeue_rows()
+        looks.append(bool(room.world.queues.desk))
+        write_rows(room)
+        room.clock += timedelta(minutes=10)
+    assert sum(looks) == 3 and list(desk.webhooks) == ["ach1"]
+    choose(room, Choice.APPROVE)
+    assert answer(room).endswith("Approved.")
+
+
+def test_without_a_webhook_the_table_is_looked_at_now_and_then(control_room: Rooms) -> None:
+    room = completed(control_room())
+    room.world.desk.fail_next("watch", AirtableRefused("no webhook:manage", status=403))
+    looks = 0
+    for _ in range(60):  # ten hours
+        triggers.requeue_rows()
+        looks += len(room.world.queues.desk)
+        write_rows(room)
+        room.clock += timedelta(minutes=10)
+    assert looks == 10
+
+
 def test_a_ping_again_and_again_does_it_once(control_room: Rooms) -> None:
     room = completed(control_room())
     choose(room, Choice.REDO_BETTER)
@@ -270,8 +299,6 @@ def test_the_same_choice_made_again_is_another_wish(control_room: Rooms) -> None
 def test_rows_that_airtable_does_not_take_have_nothing_done_twice(control_room: Rooms) -> None:
     room = completed(control_room())
     choose(room, Choice.REDO_SMALLER)
-    from chalicelib.adapters.airtable import AirtableUnavailable
-
     room.world.airtable.fail_next("upsert", AirtableUnavailable("down", retry_after_s=1))
     triggers.rows_changed(
         {"Records": [{"messageId": "1", "body": '{"desk": "look"}', "receiptHandle": "1"}]}
