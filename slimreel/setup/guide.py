@@ -161,7 +161,8 @@ class Guide:
     def _token(self) -> str:
         self._say(
             f"A token is made at {airtable.TOKEN_PAGE}: scopes schema.bases:read, "
-            "schema.bases:write, data.records:read, data.records:write; access to this base."
+            "schema.bases:write, data.records:read, data.records:write and, for reviews, "
+            "webhook:manage; access to this base."
         )
         given = self._answers.ask(
             "airtable_token", "The token, or the path of a file that holds it", secret=True

@@ -261,7 +261,8 @@ def _told(function: str, seen: Seen, outcome: Outcome) -> str:
 
 
 def _second_email(stage: Stage) -> str:
-    mails = [notice for notice in stage.world.topic.sent if notice.kind != "alert"]
+    about_none = ("alert", "summary")
+    mails = [notice for notice in stage.world.topic.sent if notice.kind not in about_none]
     runs = sum(job.run for job in stage.outcome.jobs)
     return ", a second email" if len(mails) > runs else ""
 
