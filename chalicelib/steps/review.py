@@ -185,6 +185,7 @@ def _delete_result(services: Services, job: Job, review: Review) -> Job:
         "review": replace(review, state=State.DONE, answer=gone),
         "published_key": None,
         "published_size_bytes": None,
+        "saved_bytes": None,
         "published_run": None,
         "approved": None,
         "result_deleted": gone,

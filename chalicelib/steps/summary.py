@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.config import all_workflows, price_table
 from chalicelib.domain.digest import Week, summary_notice, week_of
 from chalicelib.domain.job import Status
-from chalicelib.domain.job_list import JobSummary
+from chalicelib.domain.job_list import Asked, JobSummary
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps.notify import CLAIM_LASTS
@@ -70,12 +70,12 @@ def _claimed(
 
 def _week(services: Services, workflow: str, begins: datetime) -> Week:
     ends, ended = begins + timedelta(days=7), []
-    place = None
+    since = (begins - LOOK_BACK).date().isoformat()
+    asked, place = Asked(workflow=workflow, since=since), None
     while True:
-        page, place = services.records.list_jobs(limit=100, workflow=workflow, after=place)
+        page, place = services.catalogue.list_jobs(asked, limit=100, after=place)
         ended += [job for job in page if _ended_in(job, begins, ends)]
-        oldest = page[-1].created_at if page else iso(begins)
-        if place is None or parse_iso(oldest) < begins - LOOK_BACK:
+        if place is None:
             break
     completed = [job for job in ended if job.status is Status.COMPLETED]
     return Week(
