@@ -11,6 +11,7 @@ import binascii
 import hmac
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 SIGNATURE = "x-airtable-content-mac"
 #: A ping is some 150 bytes.
 LIMIT_BYTES = 4096
+_SHAPE = re.compile(r"hmac-sha256=[0-9a-f]{64}")
 
 
 def receive(headers: Mapping[str, str], body: bytes) -> Response:
@@ -40,7 +42,7 @@ def receive(headers: Mapping[str, str], body: bytes) -> Response:
 def _is_signed(reach: Services, signature: str, body: bytes) -> bool:
     from chalicelib.steps.desk import STATE  # which loads what only the rows' writer needs
 
-    if len(body) > LIMIT_BYTES or not signature.isascii():
+    if len(body) > LIMIT_BYTES or not _SHAPE.fullmatch(signature):
         return False
     known: Mapping[str, Any] = reach.records.state(*STATE)
     secret, webhook_id = known.get("secret"), known.get("webhook_id")

@@ -319,7 +319,8 @@ def test_every_route_but_the_public_ones_refuses_an_unsigned_call(
                     assert answer.json() == {"message": "Missing Authentication Token"}
                     refused.add((method, path))
     hooks = {("POST", "/drive/notifications"), ("POST", "/airtable/notifications")}
-    public = {*hooks, ("GET", "/v/{job_id}"), ("GET", "/health")}
+    pages = {("GET", "/app"), ("GET", "/app/{version}/{name}")}
+    public = {*hooks, *pages, ("GET", "/v/{job_id}"), ("GET", "/health")}
     every = {(m, path) for path, methods in app_module.app.routes.items() for m in methods}
     assert refused == every - public and len(refused) >= 5
     assert world.job(JOB_ID).status is Status.PROCESSING
