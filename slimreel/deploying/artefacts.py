@@ -116,7 +116,11 @@ def _loaded(folder: Path) -> Template:
     file = folder / "sam.yaml"
     if not file.exists():
         raise CannotDeploy(f"There is no package in {folder}: slimreel package --out {folder}")
-    loaded = YAMLTemplateSerializer().load_template(file.read_text(encoding="utf-8"), str(file))
+    text = file.read_text(encoding="utf-8")
+    try:
+        loaded = json.loads(text)
+    except ValueError:
+        loaded = YAMLTemplateSerializer().load_template(text, str(file))
     return json.loads(json.dumps(loaded))  # type: ignore[no-any-return]  # anchors share dicts
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from slimreel.__main__ import main
 from slimreel.empty import Accounts, furnished
@@ -62,10 +64,18 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stages")
 
 
+@cache
+def _one_loader(search_path_string: str | None = None) -> Loader:
+    assert search_path_string is None
+    return Loader()
+
+
 @pytest.fixture(autouse=True)
 def _surroundings(place: Place, stages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of somebody who works with the stand-in."""
     monkeypatch.setattr("slimreel.deploying.stage_file.STAGES_DIR", stages)
+    # Each command opens a session, which reads AWS's models anew: once is enough for a test run.
+    monkeypatch.setattr("botocore.session.create_loader", _one_loader)
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.cloud.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
