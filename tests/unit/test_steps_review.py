@@ -26,7 +26,7 @@ from tests.unit.test_steps_retry import LOW, completed, encoding, failed, kept
 __all__ = ["control_room"]
 Rooms = Callable[[], ControlRoom]
 #: Good enough for every preset.
-FINE = a_measurement(score=a_score(ssim_mean=0.995, ssim_worst_1_percent=0.99))
+FINE = a_measurement(score=a_score(mean=0.995, worst_1_percent=0.99))
 DONE_FOLDER = "done-folder-id"
 
 
