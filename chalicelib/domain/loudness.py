@@ -37,6 +37,8 @@ ALIKE = 0.8
 #: Below the first the other tracks are tried, as two languages may share their music; one of them
 #: must be so much more alike.
 SURE, RATHER = 0.9, 0.15
+#: In less than this nothing is told to be another sound.
+SURELY_S = 4.0
 #: Of several shifts that fit nearly as well (a beat, an echo), the smallest is the one.
 NEARLY = 0.9
 #: Loudness must fit this much worse 20 ms off, or the shift is too vague to be told.
@@ -120,7 +122,7 @@ def _pieces(blocks: int) -> Iterator[tuple[int, int]]:
     length = min(blocks, round(PIECE_S * BLOCKS_PER_S))
     if length < LEAST_S * BLOCKS_PER_S:
         return
-    count = max(1, min(5, blocks // length))
+    count = min(5, math.ceil(blocks / length))
     for number in range(count):
         first = round((blocks - length) * number / max(count - 1, 1))
         yield first, first + length
@@ -142,7 +144,8 @@ def _fit(source: Loudness, result: Loudness, first: int, last: int) -> _Fit:
     scores = _correlations(piece, wide)
     best = max(scores)
     if best < ALIKE:
-        return _Fit(None, round(best, 3))
+        # Of a tone there are only the two ends, which say little.
+        return _Fit(None, round(best, 3) if last - first >= SURELY_S * BLOCKS_PER_S else None)
     peaks = [n for n in range(len(scores)) if scores[n] >= NEARLY * best and _is_peak(scores, n)]
     # The source's sound begins `reach` blocks before the piece, and a late result finds its
     # counterpart earlier in it.

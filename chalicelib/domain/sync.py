@@ -63,7 +63,7 @@ def _track_problems(found: Sequence[Reading]) -> Iterator[str]:
     if 2 * len(others) > len(told) and len(set(others)) == 1:
         yield f"has the sound of the original's audio track {others[0]}"
         return
-    if told and all((reading.likeness or 0.0) < ANOTHER for reading in told):
+    if len(told) > 1 and all((reading.likeness or 0.0) < ANOTHER for reading in told):
         yield "does not sound like the original's"
     if any(reading.other_channels for reading in found):
         yield "has its channels (left and right, say) in another order"

@@ -65,7 +65,7 @@ def test_a_sound_encode_is_blamed_for_nothing(source: Path, place: Path) -> None
     assert problems(found) == ()
     assert (found.notes, found.lost) == ((), ())
     shifts = [reading.shift_s for reading in found.sound]
-    assert len(shifts) == 2 and all(shift is not None and abs(shift) < 0.002 for shift in shifts)
+    assert len(shifts) == 4 and all(shift is not None and abs(shift) < 0.002 for shift in shifts)
 
 
 def figure(problems: tuple[str, ...], pattern: str) -> float:
