@@ -63,6 +63,10 @@ follow: $(READY) ## Type docs/deploy.md word by word, against an empty stand-in 
 corpus: $(READY) ## Send hostile and odd films through the pipeline, real ones too (CLIPS=folder)
 	@$(BIN)/python -m bench.corpus $(if $(CLIPS),--clips '$(subst ','\'',$(CLIPS))' --out docs/hostile-corpus.md) $(ARGS)
 
+.PHONY: n8n
+n8n: $(READY) ## Import the n8n workflows into a real n8n and run them (N8N=path of its command)
+	@N8N_BIN='$(N8N)' $(BIN)/python -m pytest -q -rs tests/n8n
+
 .PHONY: audit
 audit: $(READY) ## Ask for known vulnerabilities of every pinned package
 	@.ci/audit
@@ -81,4 +85,4 @@ clean: ## Remove .venv, caches and the stand-in cloud with all it knows (drive/ 
 
 .PHONY: help
 help: ## List every target
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'

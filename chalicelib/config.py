@@ -34,6 +34,8 @@ class Settings:
         max_cost_per_day_usd: what all encodes begun in a day of UTC may cost by our estimate; None
             for no limit.
         airtable_row_limit: rows that the base may have by its plan; 0 for no limit.
+        submit_buckets: S3 buckets from which videos may be submitted.
+        callback_origins: may be called back although they are not public, or not HTTPS.
     """
 
     stage: str
@@ -64,6 +66,8 @@ class Settings:
     max_cost_per_day_usd: float | None = None
     airtable_row_limit: int = 0
     airtable_poll_minutes: float = 60.0
+    submit_buckets: tuple[str, ...] = ()
+    callback_origins: tuple[str, ...] = ()
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -99,7 +103,13 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         max_cost_per_day_usd=_number(env.get("MAX_COST_PER_DAY", "")),
         airtable_row_limit=int(env.get("AIRTABLE_ROW_LIMIT") or 0),
         airtable_poll_minutes=_number(env.get("AIRTABLE_POLL_MINUTES", "")) or 60.0,
+        submit_buckets=_names(env.get("SUBMIT_BUCKETS", "")),
+        callback_origins=_names(env.get("CALLBACK_ORIGINS", "")),
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _number(text: str) -> float | None:

@@ -15,6 +15,7 @@ from chalicelib.config import Settings, settings
 if TYPE_CHECKING:
     from chalicelib.adapters.airtable import Airtable
     from chalicelib.adapters.airtable_desk import Desk
+    from chalicelib.adapters.callbacks import Callbacks
     from chalicelib.adapters.catalogue import Catalogue
     from chalicelib.adapters.drive import Drive
     from chalicelib.adapters.drive_writer import DriveWriter
@@ -115,6 +116,16 @@ class Services:
     @cached_property
     def link_key(self) -> str:
         return self.secrets.get("link-key")
+
+    @cached_property
+    def callback_key(self) -> str:
+        return self.secrets.get("callback-key")
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        from chalicelib.adapters.callbacks import Callbacks
+
+        return Callbacks(allowed_origins=self.settings.callback_origins)
 
     @cached_property
     def drive(self) -> Drive:

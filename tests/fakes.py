@@ -27,7 +27,7 @@ from chalicelib.adapters.drive_errors import (
 from chalicelib.adapters.metrics import Metrics
 from chalicelib.adapters.records import Below, Outside
 from chalicelib.adapters.secrets import SecretMissing
-from chalicelib.adapters.storage import Found, ObjectExists
+from chalicelib.adapters.storage import Found, ObjectExists, ObjectMissing, ObjectVersion
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
@@ -48,11 +48,14 @@ from chalicelib.services import Services
 
 INBOX = "inbox-folder-id"
 TEMP, COMPRESSED = "temp", "compressed"
+#: Where people may submit from.
+SUBMITTED = "films"
 ENVIRONMENT = {
     "STAGE": "test",
     "TEMP_BUCKET": TEMP,
     "COMPRESSED_BUCKET": COMPRESSED,
     "PUBLIC_URL": "https://slimreel.example/api",
+    "SUBMIT_BUCKETS": SUBMITTED,
     "AIRTABLE_BASE_ID": "appTest",
     "AIRTABLE_TABLE": "Videos",
     "AIRTABLE_ROW_LIMIT": "50000",
@@ -362,6 +365,9 @@ class Storage(Failing):
         self.reads: list[tuple[int, int]] = []  # start and length of every range
         self._uploads_made = 0
         self.copy_takes_invocations = 1
+        #: In buckets that keep versions: the current one's id.
+        self.version_ids: dict[tuple[str, str], str] = {}
+        self.archived: set[tuple[str, str]] = set()
 
     def exists(self, bucket: str, key: str) -> bool:
         return self.size_or_none(bucket, key) is not None
@@ -373,6 +379,20 @@ class Storage(Failing):
     def found(self, bucket: str, key: str) -> Found | None:
         body = self.objects.get((bucket, key))
         return None if body is None else Found(size_bytes=len(body), etag=_etag(body))
+
+    def version(self, bucket: str, key: str) -> ObjectVersion:
+        self._may_fail("version")
+        at = bucket, key
+        if at not in self.objects:
+            raise ObjectMissing("404")
+        return ObjectVersion(
+            size_bytes=len(self.objects[at]),
+            etag=_etag(self.objects[at]),
+            version_id=self.version_ids.get(at),
+            content_type=self.types[at],
+            modified_at=datetime(2026, 5, 4, 9, 0, tzinfo=UTC),
+            is_archived=at in self.archived,
+        )
 
     def size_bytes(self, bucket: str, key: str) -> int:
         if (bucket, key) not in self.objects:
@@ -476,8 +496,16 @@ class Storage(Failing):
         under_way: str | None = None,
         begun: Callable[[str], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
+        etag: str | None = None,
+        version_id: str | None = None,
     ) -> bool:
         self._may_fail("copy")
+        if version_id is not None and version_id != self.version_ids.get(source):
+            raise aws_error("NoSuchVersion", "CopyObject", 404)
+        if source not in self.objects:
+            raise aws_error("NoSuchKey", "CopyObject", 404)
+        if etag is not None and etag != _etag(self.objects[source]):
+            raise aws_error("PreconditionFailed", "CopyObject", 412)
         if self.copy_takes_invocations > 1:
             if begun and under_way is None:
                 begun("a copy under way")
@@ -902,6 +930,18 @@ class DriveWriter(Failing):
         self._drive.change(file_id, parents=(into,))
 
 
+class Callbacks(Failing):
+    """What was sent where: address, body, headers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, bytes, dict[str, str]]] = []
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self._may_fail("post")
+        self.sent.append((url, body, dict(headers)))
+
+
 class Secrets:
     def __init__(self, **values: str) -> None:
         self.values = values
@@ -926,6 +966,7 @@ class World:
     queues: Queues = field(default_factory=Queues)
     topic: Topic = field(default_factory=Topic)
     airtable: Airtable = field(default_factory=Airtable)
+    callbacks: Callbacks = field(default_factory=Callbacks)
     environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
     #: What the processes' clocks show.
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -955,10 +996,11 @@ class World:
             "airtable",
             "desk",
             "drive_writer",
+            "callbacks",
         ):
             setattr(made, name, Perilous(name, getattr(self, name), peril))
         made.metrics = self.metrics
-        made.secrets = Secrets(**{"link-key": "key"})
+        made.secrets = Secrets(**{"link-key": "key", "callback-key": "signing"})
         made.ffmpeg = None
         made.now = lambda: self.now()
         return made

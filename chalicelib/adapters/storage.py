@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,11 @@ COPIES_AT_A_TIME = 10
 _EXISTS = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
+#: Classes of which objects cannot be read at once.
+#: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+
+
 class ObjectExists(Exception):
     """A write that must not replace anything found an object of its key."""
 
@@ -37,6 +43,27 @@ class Found:
 
     size_bytes: int
     etag: str
+
+
+class ObjectMissing(Exception):
+    """There is no such object, or we may not see it: without a right to list, S3 does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectVersion:
+    """An object as it is now.
+
+    Attributes:
+        version_id: None where its bucket keeps no versions.
+        is_archived: it cannot be read until somebody restores it.
+    """
+
+    size_bytes: int
+    etag: str
+    version_id: str | None
+    content_type: str
+    modified_at: datetime
+    is_archived: bool
 
 
 class Storage:
@@ -57,6 +84,30 @@ class Storage:
         if not listed or listed[0]["Key"] != key:
             return None
         return Found(size_bytes=int(listed[0]["Size"]), etag=str(listed[0]["ETag"]))
+
+    def version(self, bucket: str, key: str) -> ObjectVersion:
+        """What is there now.
+
+        Raises:
+            ObjectMissing
+        """
+        try:
+            head = self._s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            # An answer to HEAD has no body; 400 is for an object under a customer's own key.
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403, 404):
+                raise ObjectMissing(error.response["Error"].get("Code", "")) from error
+            raise
+        version_id = str(head.get("VersionId") or "null")
+        restored = 'ongoing-request="false"' in str(head.get("Restore", ""))
+        return ObjectVersion(
+            size_bytes=int(head["ContentLength"]),
+            etag=str(head["ETag"]),
+            version_id=None if version_id == "null" else version_id,
+            content_type=str(head.get("ContentType") or ""),
+            modified_at=head["LastModified"],
+            is_archived=head.get("StorageClass") in _ARCHIVES and not restored,
+        )
 
     def size_bytes(self, bucket: str, key: str) -> int:
         return int(self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
@@ -126,15 +177,17 @@ class Storage:
         end_inclusive: int,
         *,
         etag: str | None = None,
+        version_id: str | None = None,
     ) -> str:
         """Args: etag: copy from an object that has this ETag, or fail with PreconditionFailed."""
         condition = {} if etag is None else {"CopySourceIfMatch": etag}
+        version = {} if version_id is None else {"VersionId": version_id}
         answer = self._s3.upload_part_copy(
             Bucket=bucket,
             Key=key,
             UploadId=upload_id,
             PartNumber=number,
-            CopySource={"Bucket": source_bucket, "Key": source_key},
+            CopySource={"Bucket": source_bucket, "Key": source_key, **version},
             CopySourceRange=f"bytes={start}-{end_inclusive}",
             **condition,
         )
@@ -196,6 +249,8 @@ class Storage:
         under_way: str | None = None,
         begun: Callable[[str], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
+        etag: str | None = None,
+        version_id: str | None = None,
     ) -> bool:
         """Copy an object inside S3, multipart above 5 GiB. Downloads get `file_name`.
 
@@ -204,20 +259,28 @@ class Storage:
                 that are missing, if the source is still the same.
             begun: told what to go on with later. Without it a copy that fails leaves nothing.
             seconds_left: no part is begun when this is used up.
+            etag, version_id: copy this version, or fail with PreconditionFailed or NoSuchVersion.
 
         Returns:
             False when the time was up before the copy was whole.
         """
         headers = {"ContentDisposition": content_disposition(file_name)}
-        head = self._s3.head_object(Bucket=source[0], Key=source[1])
-        size_bytes, etag = int(head["ContentLength"]), str(head["ETag"])
+        version = {} if version_id is None else {"VersionId": version_id}
+        head = self._s3.head_object(Bucket=source[0], Key=source[1], **version)
+        size_bytes, now = int(head["ContentLength"]), str(head["ETag"])
+        # Its tags stay with the original: to copy them would take more rights on both sides.
+        condition = (
+            {} if etag is None else {"CopySourceIfMatch": etag, "TaggingDirective": "REPLACE"}
+        )
+        etag = etag or now
         if size_bytes <= COPY_LIMIT_BYTES:
             self._s3.copy_object(
                 Bucket=target[0],
                 Key=target[1],
-                CopySource={"Bucket": source[0], "Key": source[1]},
+                CopySource={"Bucket": source[0], "Key": source[1], **version},
                 MetadataDirective="REPLACE",
                 ContentType=content_type,
+                **condition,
                 **headers,
             )
             return True
@@ -227,7 +290,9 @@ class Storage:
             if begun:
                 begun(f"{etag} {upload_id}")
         try:
-            have |= self._copied(source, target, upload_id, size_bytes, etag, have, seconds_left)
+            have |= self._copied(
+                source, target, upload_id, size_bytes, etag, have, seconds_left, version_id
+            )
             if len(have) < len(copy_ranges(size_bytes)):
                 return False
             self.complete_upload(*target, upload_id, have)
@@ -263,13 +328,17 @@ class Storage:
         etag: str,
         have: Mapping[int, str],
         seconds_left: Callable[[], float],
+        version_id: str | None,
     ) -> dict[int, str]:
         """Copy what is missing, several parts at a time, while there is time; ETag by number."""
 
         def one(number: int, start: int, end: int) -> str | None:
             if seconds_left() <= 0:
                 return None
-            return self.copy_part(*target, upload_id, number, *source, start, end, etag=etag)
+            which = {} if version_id is None else {"version_id": version_id}
+            return self.copy_part(
+                *target, upload_id, number, *source, start, end, etag=etag, **which
+            )
 
         with ThreadPoolExecutor(COPIES_AT_A_TIME) as pool:
             running = {

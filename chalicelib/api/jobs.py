@@ -25,6 +25,7 @@ from chalicelib.domain.job_list import Asked, Sort, place
 from chalicelib.domain.job_view import job_view, summary_view
 from chalicelib.domain.keys import JOB_ID_LENGTH
 from chalicelib.domain.link import video_link
+from chalicelib.domain.s3_source import is_s3
 from chalicelib.services import Services, services
 
 log = logging.getLogger(__name__)
@@ -141,16 +142,14 @@ def _asked(query: Mapping[str, str]) -> Asked:
 def _submit(who: Caller, request: Request) -> tuple[int, dict[str, Any]]:
     from chalicelib.steps.submit import submit
 
-    asked = _body(request, {"file_id": str, "workflow": str, "preset": str})
+    asked = _body(request, {"file_id": str, "workflow": str, "preset": str, "callback_url": str})
     file_id = asked.get("file_id")
     if file_id is None:
-        raise BadRequest("Say which file: file_id, the id of a file in Google Drive.")
-    if file_id.startswith("s3://"):
-        raise BadRequest("Only files in Google Drive can be submitted; s3:// is not built yet.")
-    if not _FILE_ID.fullmatch(file_id):
+        raise BadRequest("Say which file: file_id, a file's id in Google Drive or s3://bucket/key.")
+    if not is_s3(file_id) and not _FILE_ID.fullmatch(file_id):
         raise BadRequest(
             "file_id is not the id of a file in Google Drive: letters, digits, - and _, as after "
-            "/d/ in the file's web address."
+            "/d/ in the file's web address; nor s3://bucket/key."
         )
     job, is_new = submit(
         services(),
@@ -158,6 +157,7 @@ def _submit(who: Caller, request: Request) -> tuple[int, dict[str, Any]]:
         by=who.name,
         workflow_name=asked.get("workflow"),
         preset=asked.get("preset"),
+        callback_url=asked.get("callback_url"),
     )
     return (201 if is_new else 200), _view(services(), job)
 

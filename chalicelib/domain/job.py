@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.domain.callback import Callback
 from chalicelib.domain.measurement import Measurement
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan
@@ -128,7 +129,8 @@ class Job:
     """A job record. Times are ISO 8601 in UTC; sizes are bytes; None means not known yet.
 
     Attributes:
-        revision_id: Drive's name of the upload that brought this content.
+        file_id: Drive's, or `s3://bucket/key` of what was submitted from S3.
+        revision_id: Drive's name of the upload that brought this content; S3's ETag.
         withdrawn_at: when the file was found to be gone or replaced before it was copied.
         left_at: when the file was seen in the bin or elsewhere after the job had failed.
         dropped_again_at: when it came back unchanged after that.
@@ -144,6 +146,7 @@ class Job:
         approved: by whom what is published was found good.
         result_deleted: why there is nothing at the link any more: a sentence for people.
         source_run: the run whose copy of the source is used; a retry of a failed run keeps it.
+        callbacks: who is called once a run has ended.
         attempt: of encoding; it grows over all runs, so no event of an earlier one fits a later.
         searching: the attempt encodes samples, to find the setting.
         waiting: a sentence for people: what an open job waits for before it goes on.
@@ -186,6 +189,7 @@ class Job:
     review_shown: int = 0
     approved: Approval | None = None
     result_deleted: str | None = None
+    callbacks: tuple[Callback, ...] = ()
     # the course of things
     created_at: str
     updated_at: str
@@ -237,6 +241,11 @@ class Job:
     row_version: int = 0
     synced_version: int = 0
     row_id: str | None = None
+
+    @property
+    def home(self) -> str:
+        """Where the original is, in words."""
+        return "S3" if self.file_id.startswith("s3://") else "Google Drive"
 
     @property
     def preset(self) -> str | None:

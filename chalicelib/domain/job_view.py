@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.domain.callback import Callback
 from chalicelib.domain.codec import to_plain
 from chalicelib.domain.job import Job
 from chalicelib.domain.job_list import JobSummary
@@ -43,6 +44,7 @@ def job_view(job: Job, *, link: str | None, row_url: str | None = None) -> dict[
         "started_at": job.started_at,
         "completed_at": job.completed_at,
         "timeline": [to_plain(moment) for moment in job.timeline],
+        "callbacks": [_callback(callback) for callback in job.callbacks],
         "requests": [{"preset": None, **to_plain(request)} for request in job.requests],
     }
 
@@ -77,6 +79,16 @@ def _file(job: Job) -> dict[str, Any]:
         "uploaded_at": job.uploaded_at,
         "duration_s": job.facts.duration_s if job.facts else None,
         "resolution": job.facts.resolution if job.facts else None,
+    }
+
+
+def _callback(callback: Callback) -> dict[str, Any]:
+    """The whole address is a secret of whoever gave it."""
+    return {
+        "origin": callback.origin,
+        "told_at": callback.told_at,
+        "tries": callback.tries,
+        "problem": callback.problem,
     }
 
 

@@ -15,8 +15,13 @@ _EXECUTION = re.compile(rf"([0-9a-f]{{{JOB_ID_LENGTH}}})-([0-9]+)")
 
 
 def job_id(workflow: str, file_id: str, version_key: str) -> str:
-    """The id of the one job for this content of this Drive file in this workflow."""
-    identity = "\n".join(("drive", file_id, version_key, workflow))
+    """The id of the one job for this content of this file in this workflow.
+
+    Args:
+        file_id: Drive's, or `s3://bucket/key`.
+    """
+    kind = "s3" if file_id.startswith("s3://") else "drive"
+    identity = "\n".join((kind, file_id, version_key, workflow))
     return hashlib.sha256(identity.encode()).hexdigest()[:JOB_ID_LENGTH]
 
 

@@ -171,7 +171,7 @@ def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     lines = [
         _why(job),
         "",
-        "Nothing is lost: your original is untouched in Google Drive.",
+        f"Nothing is lost: your original is untouched in {job.home}.",
         "",
         *_still_published(job, link),
         "What to do next: check that the video plays on your computer. If it does not, export it "
@@ -179,7 +179,7 @@ def _failed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         "to whoever looks after Slimreel.",
     ]
     if job.source_url:
-        lines += ["", f"In Google Drive: {job.source_url}"]
+        lines += ["", f"In {job.home}: {job.source_url}"]
     return f"{_name(job)} could not be processed.", lines
 
 
@@ -188,7 +188,7 @@ def _cancelled(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         one_line(job.reason or "Somebody cancelled it."),
         "",
         *_still_published(job, link),
-        "Your original is untouched in Google Drive.",
+        f"Your original is untouched in {job.home}.",
         "",
         f"What to do next: nothing. To have it processed after all: slimreel retry {job.job_id}",
     ]

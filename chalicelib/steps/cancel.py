@@ -44,7 +44,7 @@ def cancel(services: Services, job_id: str, *, by: str) -> Job:
         job = services.records.get(job_id) or job
         or_later(job, "it was not stopped", lambda: stop(services, job))
         return job
-    settle(services, marked)
+    settle(services, marked, calls_back=False)  # `reconcile` does: the person waits for us
     return marked
 
 

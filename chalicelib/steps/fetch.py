@@ -1,4 +1,4 @@
-"""Fetch: copy the source from Drive to the temporary bucket, and make sure of every byte.
+"""Fetch: copy the source from Drive or S3 to the temporary bucket, and make sure of every byte.
 
 When the invocation nears its end the flow calls again, and it goes on where it stopped: with the
 parts that S3 does not have yet, then with the bytes of the object that are not hashed yet. What is
@@ -15,9 +15,11 @@ from chalicelib.domain import keys
 from chalicelib.domain.drive import DriveFile, version_names
 from chalicelib.domain.errors import Rejected, SlimreelError, Temporary, as_flow_sees_it
 from chalicelib.domain.job import Fetched, Job
+from chalicelib.domain.s3_source import is_s3
 from chalicelib.domain.text import iso
 from chalicelib.fetching.checking import md5_of_copy
 from chalicelib.fetching.copying import copy_of
+from chalicelib.fetching.from_s3 import copy_from_s3
 from chalicelib.fetching.hashing import recalled
 from chalicelib.services import Services
 from chalicelib.steps import ledger
@@ -33,12 +35,14 @@ def fetch(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
 
     Raises:
         Rejected: the file was changed, moved to the bin, may not be downloaded, or never arrives
-            as Drive's checksum says.
+            as Drive's checksum says; or the submitted version is gone from S3.
         Temporary: Drive is unavailable, or the bytes that came were not the file's.
     """
     if job.source_key is not None:
         return {"done": True}
     try:
+        if is_s3(job.file_id):
+            return {"done": copy_from_s3(services, job, call)}
         return {"done": _copied_while_there(services, job, call)}
     except SlimreelError as error:
         if isinstance(as_flow_sees_it(error), Rejected):

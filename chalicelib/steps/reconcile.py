@@ -80,6 +80,7 @@ def reconcile(
     encodes = _Encodes(services)
     unsettled_in_a_row = open_jobs = stuck_jobs = 0
     to_digest: list[Job] = []
+    away: set[str] = set()  # of those to be called back
     for listed in services.records.open_jobs():
         open_jobs += listed.status.is_open
         stuck_jobs += _is_stuck(listed, now)
@@ -97,7 +98,8 @@ def reconcile(
             elif job.digest_since is not None:
                 to_digest.append(job)
             elif unsettled_in_a_row < UNSETTLED_IN_A_ROW and _claimed(services, job, now):
-                settled = settle(services, job, nothing_runs=_ended_long_ago(job, now))
+                long_ago = _ended_long_ago(job, now)
+                settled = settle(services, job, nothing_runs=long_ago, away=away)
                 unsettled_in_a_row = 0 if settled else unsettled_in_a_row + 1
         except SlimreelError as error:
             log.warning("job %s: not reconciled: %s", listed.job_id, error)

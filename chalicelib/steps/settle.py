@@ -14,6 +14,7 @@ from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.tally import tally
 from chalicelib.services import Services
+from chalicelib.steps.call_back import call_back
 from chalicelib.steps.later import or_later
 from chalicelib.steps.notify import notify
 
@@ -22,10 +23,22 @@ from chalicelib.steps.notify import notify
 _TIDIED = (Status.COMPLETED, Status.KEPT_ORIGINAL, Status.CANCELLED)
 
 
-def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
+def settle(
+    services: Services,
+    job: Job,
+    *,
+    nothing_runs: bool = False,
+    calls_back: bool = True,
+    away: set[str] | None = None,
+) -> bool:
     """Finish what ending `job` began. False when some of it could not be done now.
 
+    An address that does not answer is called again by a time-table of its own: meanwhile the job
+    stays on the list, but that is no reason to leave others waiting.
+
     Args:
+        calls_back: also who asked to be called; not for one who waits for an answer himself.
+        away: origins that did not answer a moment ago.
         nothing_runs: no invocation of this run can be alive any more. Only then is it sure that
             nothing appears again after it was removed, and only then is removed what lies beside
             the published results.
@@ -38,17 +51,26 @@ def settle(services: Services, job: Job, *, nothing_runs: bool = False) -> bool:
         or_later(job, "temporary files were not removed", lambda: _tidy_up(services, job)),
         or_later(job, "it was not added to the figures", lambda: _count(services, job)),
     ]
+    is_told = not job.callbacks or (calls_back and _called_back(services, job, away))
     if not all(done):
         return False
     if (was_cut_short or job.litter) and not nothing_runs:
         return True
     if not or_later(job, "unpublished copies were not removed", lambda: _sweep(services, job)):
         return False
+    if not is_told:
+        return True  # `reconcile` has to come back: they are called by a time-table of their own
     if told and told[0].digest_since is not None:
         return True  # `reconcile` has to come back: the list of open jobs is what digests go by
     if job.review is None or not job.review.is_pending:  # else `reconcile` has to come back
         services.records.settle(job.job_id, job.run, only_if={"review": job.review})
     return True
+
+
+def _called_back(services: Services, job: Job, away: set[str] | None) -> bool:
+    told: list[bool] = []
+    or_later(job, "nobody was called", lambda: told.append(call_back(services, job, away)))
+    return told == [True]
 
 
 def stop_encode(services: Services, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""`slimreel submit DRIVE_ID`: hand a Drive file to a workflow, wherever in Drive it lies."""
+"""`slimreel submit FILE`: hand a file in Drive or S3 to a workflow, wherever it lies."""
 
 from __future__ import annotations
 
@@ -19,19 +19,29 @@ _LINK = re.compile(
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "submit",
-        help="hand a Drive file to a workflow",
-        description="Hand a file in Google Drive to a workflow, wherever it lies; Slimreel's "
-        "account must be able to see it. Content that is known already is not processed twice: "
-        "see slimreel retry.",
+        help="hand a file in Drive or S3 to a workflow",
+        description="Hand a file in Google Drive or S3 to a workflow, wherever it lies; Slimreel's "
+        "account must be able to see it, and an S3 bucket be named for it. Content that is known "
+        "already is not processed twice: see slimreel retry.",
     )
-    parser.add_argument("file", metavar="DRIVE_ID", help="a file's id, or its link in a browser")
+    parser.add_argument(
+        "file", metavar="FILE", help="a Drive id, a link to a file in Drive, or s3://bucket/key"
+    )
     parser.add_argument("--workflow", metavar="NAME", help="needed where there are several")
     parser.add_argument("--preset", metavar="NAME", help="in place of the workflow's")
+    parser.add_argument(
+        "--callback", metavar="URL", help="an https address to tell once the job has ended"
+    )
     add_common(parser, run)
 
 
 def run(api: Api, options: argparse.Namespace, console: Console) -> int:
-    job = api.submit(file_id(options.file), workflow=options.workflow, preset=options.preset)
+    job = api.submit(
+        file_id(options.file),
+        workflow=options.workflow,
+        preset=options.preset,
+        callback_url=options.callback,
+    )
     if options.json:
         print_json(job)
     elif job["is_open"]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.records import Records
 
 GOOGLE_KEY, AIRTABLE_TOKEN, LINK_KEY = "google-credentials", "airtable-token", "link-key"
+CALLBACK_KEY = "callback-key"
 #: Where Google and Airtable are, unless a parameter says otherwise.
 _ADDRESSES = {
     "DriveApiUrl": "https://www.googleapis.com/",

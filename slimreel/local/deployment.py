@@ -293,9 +293,9 @@ def _store_secrets(cloud: Cloud) -> None:
         "google-credentials": json.dumps(cloud.drive.credentials_json()),
         "airtable-token": cloud.airtable_token,
     }
-    link_key = prefix + "link-key"
-    if not ssm.get_parameters(Names=[link_key])["Parameters"]:
-        values["link-key"] = secrets.token_urlsafe(32)  # made once: links stay good
+    for key in ("link-key", "callback-key"):  # made once: links and signatures stay good
+        if not ssm.get_parameters(Names=[prefix + key])["Parameters"]:
+            values[key] = secrets.token_urlsafe(32)
     for name, value in values.items():
         ssm.put_parameter(Name=prefix + name, Value=value, Type="SecureString", Overwrite=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-_NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "deployments")
+_NOISE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "deployments", "n8n")
 
 
 def stage_sources(project_dir: Path, target: Path) -> None:

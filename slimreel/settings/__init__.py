@@ -82,6 +82,8 @@ SECRETS = (
     Setting("secret", "airtable-token", "text", "", "A personal access token for the base."),
     Setting("secret", "link-key", "text", "", "What signs links to results. A new one makes every "
             "link sent so far void."),
+    Setting("secret", "callback-key", "text", "", "What signs calls to those who asked to be "
+            "called back; needed only where somebody does. They check with it: docs/api.md."),
 )  # fmt: skip
 
 #: Of `Workflow`'s fields: the key in the file, kind, what restricts it, and about.

@@ -19,7 +19,7 @@ from slimreel.doctor import Finding, Verdict, airtable, aws, google
 from slimreel.doctor.command import show
 from slimreel.doctor.examine import CHECKS, examine
 from slimreel.doctor.google import KEY_PAGE, key_problem
-from slimreel.doctor.site import AIRTABLE_TOKEN, GOOGLE_KEY, LINK_KEY, Site
+from slimreel.doctor.site import AIRTABLE_TOKEN, CALLBACK_KEY, GOOGLE_KEY, LINK_KEY, Site
 from slimreel.setup.answers import Answers
 
 _FOLDER_LINK = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/([\w-]{10,128})")
@@ -194,6 +194,8 @@ class Guide:
         if self._site.secret(LINK_KEY) is None:  # made once: links stay good
             self._site.store_secret(LINK_KEY, secrets.token_urlsafe(32))
             self._say(f"Made a key for links to results: {self._site.secret_path(LINK_KEY)}")
+        if self._site.secret(CALLBACK_KEY) is None:  # used once somebody asks to be called back
+            self._site.store_secret(CALLBACK_KEY, secrets.token_urlsafe(32))
 
     def _deploy(self) -> None:
         found = next(aws.stack(self._site))

@@ -16,7 +16,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import storage as storage_module
-from chalicelib.adapters.storage import ObjectExists, content_disposition, copy_ranges
+from chalicelib.adapters.storage import (
+    ObjectExists,
+    ObjectMissing,
+    content_disposition,
+    copy_ranges,
+)
 from chalicelib.adapters.storage import Storage as S3Storage
 from slimreel.local import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.faults import Fault, Faults
@@ -131,6 +136,27 @@ def test_what_is_not_there_is_none_or_an_error(storage) -> None:
         storage.size_bytes("temp", "jobs/1/a")
     with refused("NoSuchKey"):
         storage.read("temp", "jobs/1/a")
+
+
+def test_a_version_says_what_is_there(storage) -> None:
+    etag = storage.put("temp", "film", b"0123", content_type="video/mp4")
+    there = storage.version("temp", "film")
+    assert (there.size_bytes, there.etag, there.content_type) == (4, etag, "video/mp4")
+    assert (there.version_id, there.is_archived) == (None, False)
+    assert there.modified_at.tzinfo is not None
+    with pytest.raises(ObjectMissing):
+        storage.version("temp", "nothing")
+
+
+def test_a_copy_of_one_version_is_of_that_one_or_none(storage) -> None:
+    etag = storage.put("temp", "film", b"first", content_type="video/mp4")
+    what = {"content_type": "video/mp4", "file_name": "x.mp4", "etag": etag}
+    assert storage.copy(("temp", "film"), ("compressed", "copy"), **what)
+    assert storage.read("compressed", "copy") == b"first"
+    put(storage, "film", b"second")
+    with refused("PreconditionFailed"):
+        storage.copy(("temp", "film"), ("compressed", "another"), **what)
+    assert not storage.exists("compressed", "another")
 
 
 def test_json_comes_back(storage) -> None:

@@ -19,6 +19,13 @@ from slimreel.local.deployment import Deployment, deployed
 from slimreel.local.mail import Mail
 
 T = TypeVar("T")
+#: Where people may submit from, and who may be called back there: a test listens on that port.
+SUBMITTED, CALLBACK_PORT = "films-of-others", 18_977
+PARAMETERS = {
+    "LogLevel": "DEBUG",
+    "SubmitBuckets": SUBMITTED,
+    "CallbackOrigins": f"http://127.0.0.1:{CALLBACK_PORT}",
+}
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 #: Generous: the machine may be busy. A test that waits this long has failed.
 WAIT_S = 40.0
@@ -96,7 +103,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     data_dir = tmp_path_factory.mktemp("cloud")
     with (
         _everything_logged(data_dir / "stand-in.log"),
-        deployed(data_dir, PROJECT_DIR, parameters={"LogLevel": "DEBUG"}) as deployment,
+        deployed(data_dir, PROJECT_DIR, parameters=PARAMETERS) as deployment,
     ):
         yield Studio(deployment)
 

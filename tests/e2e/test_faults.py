@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.callbacks import Callbacks
 from chalicelib.adapters.encoder import Encoder
 from chalicelib.adapters.messages import Queues, Topic
 from chalicelib.adapters.metrics import Metrics
@@ -79,6 +80,7 @@ def reconcile_later(studio: Studio) -> None:
     services.storage = Storage(cloud.client("s3"))
     services.metrics = Metrics(stage=stage.stage, write=lambda line: None)  # not into this output
     services.topic = Topic(cloud.client("sns"), arn=stage.notice_topic_arn)
+    services.callbacks = Callbacks(allowed_origins=stage.callback_origins)
     services.secrets = Secrets(cloud.client("ssm"), prefix=stage.secrets_prefix)
     reconcile(services, now=datetime.now(UTC) + timedelta(hours=1))
 

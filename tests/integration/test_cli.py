@@ -226,7 +226,7 @@ def test_an_answer_that_got_lost_starts_nothing_twice(
         (("status", "nonsense"), "'nonsense' is not the id of a job"),
         (("cancel", "f" * 20), "There is no job ffffffffffffffffffff."),
         (("submit", "https://example.com/x"), "no link to a file in Google Drive"),
-        (("submit", "s3://bucket/key.mov"), "s3:// is not built yet"),
+        (("submit", "s3://bucket/key.mov"), "Nothing can be submitted from the bucket"),
         (("submit", "unknown-file"), "The file is gone."),
         (("list", "--url", "ftp://x"), "is not an address"),
         (("list", "--workflow", "a b"), "workflow is not the name"),

@@ -140,8 +140,8 @@ def check_end(cloud: Cloud, model: Model, job: Job) -> None:
     if job.status is due:
         return
     assert job.status is Status.FAILED, f"{job.file_name}: {job.status} instead of {due}"
-    file = model.files[job.file_id]
-    is_back = file.is_offered and file.content == content
+    file = model.files.get(job.file_id)  # none for what lies in S3
+    is_back = file is not None and file.is_offered and file.content == content
     withdrawn = (job.file_id, content) in model.withdrawn and not is_back
     too_long = "!States.Timeout" in cloud.flows.executions[execution].history
     never_whole = model.got_rubbish and "checksum" in (job.error or "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chalicelib.adapters.catalogue import index_of
-from tests.fakes import COMPRESSED, TEMP
+from tests.fakes import COMPRESSED, SUBMITTED, TEMP
 
 RECORD = Path(__file__).with_name("calls.json")
 #: Adapters of AWS; the others' services know nothing of IAM.
@@ -51,7 +51,7 @@ def _buckets(args: Iterable[Any]) -> Iterator[str]:
     for arg in args:
         if isinstance(arg, tuple):
             yield from _buckets(arg)
-        elif arg in (TEMP, COMPRESSED):
+        elif arg in (TEMP, COMPRESSED, SUBMITTED):
             yield arg
 
 

@@ -189,7 +189,8 @@ READS = frozenset(
         "records.item_count",
         *("catalogue.list_jobs", "catalogue.search", "catalogue.under_way", "catalogue.tallies"),
         *("storage.exists", "storage.found", "storage.size_or_none"),
-        *("storage.size_bytes", "storage.read", "storage.read_range", "storage.chunks"),
+        *("storage.version", "storage.size_bytes", "storage.read"),
+        *("storage.read_range", "storage.chunks"),
         *("storage.parts", "encoder.probe", "encoder.find_job", "encoder.get_job"),
         *("encoder.unfinished_jobs", "flows.history", "flows.status", "secrets.get", "drive.get"),
         *("drive.folder_page", "desk.wishes", "desk.changes"),
@@ -198,7 +199,7 @@ READS = frozenset(
 )
 #: Answers without a body: nothing of them can be cut.
 NO_BODY = frozenset(
-    ("HeadObject", "PutObject", "UploadPart", "AbortMultipartUpload", "channels.stop")
+    ("HeadObject", "PutObject", "UploadPart", "AbortMultipartUpload", "channels.stop", "POST")
 )
 
 

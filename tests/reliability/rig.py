@@ -25,8 +25,11 @@ import requests
 from botocore.exceptions import ReadTimeoutError
 from botocore.retries.quota import RetryQuota
 from google.auth import _exponential_backoff
+from werkzeug import Request as WsgiRequest
+from werkzeug import Response as WsgiResponse
 
 from chalicelib.adapters import airtable as airtable_module
+from chalicelib.adapters.callbacks import Callbacks
 from chalicelib.adapters.drive_retry import Retry
 from chalicelib.config import settings
 from chalicelib.domain.encoding import job_settings
@@ -40,10 +43,12 @@ from slimreel.local.airtable.limits import RateLimit
 from slimreel.local.cloud import Cloud
 from slimreel.local.deployment import TABLE_NAME, _set_up_airtable, _store_secrets
 from slimreel.local.faults import Fault
+from slimreel.local.http_server import Server
 from slimreel.local.stack import apply
 from slimreel.template import cloudformation
 from tests.clips import camera_clip
 from tests.examples import a_job, a_plan
+from tests.fakes import SUBMITTED
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Longer than any client tries.
@@ -55,6 +60,7 @@ TYPES = (
     "AWS::SNS::Topic",
     "AWS::MediaConvert::Queue",
     "AWS::IAM::Role",
+    "AWS::IAM::Policy",
 )
 Operation = tuple[str, str]  # the service as the stand-ins call it, and its operation
 
@@ -83,6 +89,7 @@ ANSWERS: dict[str, dict[str, tuple[int, str]]] = {
         BROKEN: (500, "InternalError"),
         REFUSED: (403, "AccessDenied"),
     },
+    "callbacks": {THROTTLED: (429, ""), BROKEN: (503, ""), REFUSED: (410, "")},
     "sns": {
         THROTTLED: (400, "Throttling"),
         BROKEN: (500, "InternalFailure"),
@@ -135,6 +142,7 @@ SERVICES = {
     "airtable": "airtable",
     "desk": "airtable",
     "drive_writer": "drive",
+    "callbacks": "callbacks",
 }
 #: What the stand-ins do among themselves.
 _INSIDE = ("RunJob", "notification")
@@ -176,6 +184,8 @@ class Rig:
         self.base_id = cloud.airtable.create_base("Slimreel")
         _set_up_airtable(cloud, self.base_id)
         _store_secrets(cloud)
+        self._listener = Server(WsgiRequest.application(self._hear))
+        self._listener.start()
         self._environment = self._applied()
         self._seen: list[Operation] | None = None
         self._bodies: dict[Operation, int] = {}
@@ -193,8 +203,18 @@ class Rig:
         self._made.append(made)
         return made
 
+    def _hear(self, _: WsgiRequest) -> WsgiResponse:
+        """Whoever is called back, under the faults of the cloud."""
+        fault = self.cloud.faults.take("callbacks", "POST")
+        return WsgiResponse(status=fault.status if fault and fault.status else 204)
+
+    @property
+    def callback_url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.port}/hook"
+
     def close(self) -> None:
         """Hang up everywhere."""
+        self._listener.stop()
         for made in self._made:
             made.drive.close()
             made.drive_writer.close()
@@ -214,7 +234,7 @@ class Rig:
         sections = ("Parameters", "Conditions")
         stack = apply(
             {"Resources": wanted, **{name: template[name] for name in sections}},
-            parameters={"Stage": "local"},
+            parameters={"Stage": "local", "SubmitBuckets": SUBMITTED},
             client=self.cloud.client,
         )
         machine = self.cloud.client("stepfunctions").create_state_machine(
@@ -227,6 +247,9 @@ class Rig:
         queue = self.cloud.client("mediaconvert").get_queue(Name="slimreel-local")["Queue"]["Arn"]
         found = stack.resources
         self.temp, self.compressed = found["TempBucket"], found["CompressedBucket"]
+        self.cloud.client("s3").create_bucket(
+            Bucket=SUBMITTED, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
         return {
             "STAGE": "local",
             "JOBS_TABLE": found["JobsTable"],
@@ -246,6 +269,7 @@ class Rig:
             "AIRTABLE_BASE_ID": self.base_id,
             "AIRTABLE_TABLE": TABLE_NAME,
             "SECRETS_PREFIX": "/slimreel/local/",
+            "CALLBACK_ORIGINS": f"http://127.0.0.1:{self._listener.port}",
         }
 
     def _listen(self) -> None:
@@ -330,6 +354,10 @@ class Rig:
             self._transport.disarm()
 
 
+#: In place of an address, for calls that go to nobody's service.
+_CALLBACK = "callback"
+
+
 class _Transport:
     """Where the clients' requests leave the process."""
 
@@ -345,6 +373,12 @@ class _Transport:
         def send(session: Any, prepared: Any, **options: Any) -> Any:
             return self._passing(prepared.url, lambda: session_send(session, prepared, **options))
 
+        posted = Callbacks._posted
+
+        def post(callbacks: Callbacks, *args: Any) -> int:
+            return self._passing(_CALLBACK, lambda: posted(callbacks, *args))  # type: ignore[no-any-return]
+
+        patch.setattr(Callbacks, "_posted", post)
         patch.setattr(httplib2.Http, "request", request)
         patch.setattr(requests.Session, "send", send)
 
@@ -376,6 +410,8 @@ class _Transport:
         service, operation = self._operation
         is_token = url.endswith("/token")
         meant = service in ("drive", "airtable") and is_token == (operation == "token")
+        if url == _CALLBACK or service == "callbacks":
+            meant = url == _CALLBACK and service == "callbacks"
         if not (self._left and meant):
             return work()
         self._left -= 1
@@ -383,7 +419,7 @@ class _Transport:
             answer = work()
             if isinstance(answer, requests.Response):
                 answer.close()
-        if service == "drive":
+        if service in ("drive", "callbacks"):
             raise TimeoutError("timed out")
         raise requests.ReadTimeout("Read timed out.")
 
@@ -591,6 +627,7 @@ CALLS: dict[str, Prepare] = {
     "storage.exists": _plain(lambda r: r.services.storage.exists(r.temp, SOURCE)),
     "storage.found": _plain(lambda r: r.services.storage.found(r.temp, SOURCE)),
     "storage.size_or_none": _plain(lambda r: r.services.storage.size_or_none(r.temp, SOURCE)),
+    "storage.version": _plain(lambda r: r.services.storage.version(r.temp, SOURCE)),
     "storage.size_bytes": _plain(lambda r: r.services.storage.size_bytes(r.temp, SOURCE)),
     "storage.read": _plain(lambda r: r.services.storage.read(r.temp, SOURCE)),
     "storage.read_range": _plain(lambda r: r.services.storage.read_range(r.temp, SOURCE, 0, 99)),
@@ -646,6 +683,7 @@ CALLS: dict[str, Prepare] = {
     "queues.set_unreadable_aside": _plain(
         lambda r: r.services.queues.set_unreadable_aside("x", "why")
     ),
+    "callbacks.post": _plain(lambda r: r.services.callbacks.post(r.callback_url, b"{}", {})),
     "topic.publish": _plain(lambda r: r.services.topic.publish(NOTICE)),
     "secrets.get": _plain(lambda r: r.services.secrets.get("link-key")),
     "drive.get": _plain(lambda r: r.cold().drive.get(r.file_id)),  # with a token to fetch first

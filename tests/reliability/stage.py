@@ -57,7 +57,7 @@ FUNCTIONS = {
 }
 ADAPTERS = [
     *("records", "catalogue", "storage", "drive", "encoder", "flows", "queues", "topic"),
-    *("airtable", "desk", "drive_writer"),
+    *("airtable", "desk", "drive_writer", "callbacks"),
 ]
 #: Receives of a message, and invocations for an event, before it is given up.
 DRIVE_RECEIVES, ROWS_RECEIVES, EVENT_TRIES = 5, 20, 3
@@ -227,7 +227,12 @@ class Stage(Cloud):
             if name not in ("drive", "airtable"):
                 setattr(made, name, Perilous(name, getattr(self.world, name), watch))
         made.metrics = self.world.metrics
-        values = {"link-key": "key", "google-credentials": "{}", "airtable-token": "pat"}
+        values = {
+            "link-key": "key",
+            "callback-key": "signing",
+            "google-credentials": "{}",
+            "airtable-token": "pat",
+        }
         made.secrets = Perilous("secrets", Secrets(**values), watch)
         made.ffmpeg = None  # type: ignore[assignment]
         made.now = lambda: self.world.now()  # type: ignore[method-assign]
@@ -255,6 +260,14 @@ class Stage(Cloud):
         self.model.files[file_id] = File(name, content)
         self.model.changed(file_id)
         return file_id
+
+    def put_into_s3(self, story: str) -> str:
+        """Into a bucket that people may submit from; its address."""
+        self._films += 1
+        content, key = film(story, self._films), f"raw/film {self._films}.mov"
+        self.world.storage.put("films", key, content, content_type="video/quicktime")
+        self.model.offered.add((f"s3://films/{key}", content))
+        return f"s3://films/{key}"
 
     def job(self) -> Job:
         """The one job of this story."""
@@ -485,6 +498,9 @@ class Stage(Cloud):
             else:
                 assert job.status is self.due, f"{job.file_name}: {job.status}"
             check_row(self, job)
+            assert all(one.is_over for one in job.callbacks), "somebody still waits to be called"
+            told = [url for url, _, _ in world.callbacks.sent]
+            assert all(one.given_up or one.url in told for one in job.callbacks), "nobody called"
         check_published(self, self.model, jobs)
         check_emails(self, jobs)
         check_leftovers(self, jobs)

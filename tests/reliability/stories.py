@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from chalicelib import restoring, triggers
 from chalicelib.adapters.airtable import AirtableRefused, AirtableUnavailable
+from chalicelib.adapters.callbacks import CallbackFailed
 from chalicelib.adapters.drive_errors import QuotaExceeded
 from chalicelib.domain.job import Status
 from chalicelib.domain.job_list import Asked
@@ -344,6 +345,48 @@ def a_person_submits(stage: Stage) -> None:
     stage.settle()
 
 
+def somebody_submits_from_s3(stage: Stage) -> None:
+    url = stage.put_into_s3("good")
+    stage.ask("submit_job", lambda: submit(stage.reach(), url, by="n8n", workflow_name="compress"))
+    stage.settle()
+
+
+def a_large_film_comes_from_s3(stage: Stage) -> None:
+    """Its copy takes two invocations."""
+    stage.world.storage.copy_takes_invocations = 2
+    somebody_submits_from_s3(stage)
+
+
+def its_end_is_told(stage: Stage) -> None:
+    """To the address that came with the submission."""
+    url = stage.put_into_s3("good")
+    _submit_with_callback(stage, url)
+    stage.settle()
+
+
+def its_failure_is_told(stage: Stage) -> None:
+    _submit_with_callback(stage, stage.put_into_s3("broken"))
+    stage.settle()
+
+
+def its_end_is_told_to_one_who_was_away(stage: Stage) -> None:
+    stage.world.callbacks.fail_next("post", *[CallbackFailed("It answered 503.")] * 2)
+    _submit_with_callback(stage, stage.put_into_s3("good"))
+    stage.settle()
+
+
+def its_end_by_a_stop_is_told(stage: Stage) -> None:
+    _submit_with_callback(stage, stage.drop("good", told=False))
+    stage.go_on_until_encoding()
+    stage.stop_execution()
+    stage.settle()
+
+
+def _submit_with_callback(stage: Stage, file_id: str) -> None:
+    flow = {"workflow_name": "compress", "callback_url": "https://n8n.example/hook"}
+    stage.ask("submit_job", lambda: submit(stage.reach(), file_id, by="n8n", **flow))
+
+
 def a_person_looks(stage: Stage) -> None:
     a_film(stage)
     job_id = stage.job().job_id
@@ -431,6 +474,12 @@ STORIES: dict[str, Story] = {
         a_person_cancels_and_nothing_answers,
         a_person_tries_again,
         a_person_submits,
+        somebody_submits_from_s3,
+        a_large_film_comes_from_s3,
+        its_end_is_told,
+        its_failure_is_told,
+        its_end_is_told_to_one_who_was_away,
+        its_end_by_a_stop_is_told,
         a_person_looks,
         people_approve,
         people_want_it_smaller,

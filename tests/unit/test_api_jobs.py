@@ -179,7 +179,7 @@ def test_a_submission_whose_start_failed_is_started_later(world: World, client: 
     ("body", "says"),
     [
         ({}, "Say which file"),
-        ({"file_id": "s3://bucket/key.mov"}, "s3:// is not built yet"),
+        ({"file_id": "s3://bucket/key.mov"}, "Nothing can be submitted from the bucket bucket"),
         ({"file_id": "../../etc"}, "not the id of a file"),
         ({"file_id": FILE_ID, "workflow": "nope"}, "no workflow 'nope'; choose compress"),
         ({"file_id": FILE_ID, "preset": "best"}, "no preset 'best'; choose"),
@@ -187,7 +187,7 @@ def test_a_submission_whose_start_failed_is_started_later(world: World, client: 
         ({"file_id": "a-text-file"}, "is not a video"),
         ({"file_id": "in-the-bin-"}, "is in the bin"),
         ({"file_id": 7}, "file_id is not a text"),
-        ({"file": FILE_ID}, "Unknown: file. There is file_id, workflow, preset."),
+        ({"file": FILE_ID}, "Unknown: file. There is file_id, workflow, preset, callback_url."),
         (b"{", "not JSON"),
         (b"[1]", "not a JSON object"),
         (b"\xff", "not JSON"),

@@ -16,7 +16,7 @@ import yaml
 
 from chalicelib.domain.job import Job
 from slimreel.local.stack.order import _needs as needs_of
-from slimreel.local.stack.values import references
+from slimreel.local.stack.values import Resolver, references
 from slimreel.template import (
     CODE_LOCATION,
     LAYER_LOCATION,
@@ -371,6 +371,23 @@ def test_what_people_ask_for_may_not_touch_more_than_it_needs(template: Template
     assert not allowed & forbidden
 
 
+def test_submitted_objects_are_only_read_and_by_two_functions_only(template: Template) -> None:
+    policy = template["Resources"]["ReadsSubmitted"]["Properties"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["s3:GetObject", "s3:GetObjectVersion"]
+    assert policy["Roles"] == [{"Ref": "ApiHandlerRole"}, {"Ref": "FetchRole"}]
+    resolver = Resolver(
+        ref={"SubmitBuckets": ["films", "more.films"]}.__getitem__,
+        attribute=lambda *_: "",
+        conditions={},
+        mappings={},
+    )
+    assert resolver.value(statement["Resource"]) == [
+        "arn:aws:s3:::films/*",
+        "arn:aws:s3:::more.films/*",
+    ]
+
+
 def test_every_route_but_the_public_ones_asks_who_calls(template: Template) -> None:
     (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
     asked = {
@@ -608,12 +625,17 @@ def test_a_key_of_ones_own_is_granted_to_who_reads_or_writes_films(template: Tem
             readers.add(role)
         if "s3:PutObject" in actions(statement):
             writers.add(role)
+    keys = {
+        name: policy
+        for name, policy in of_type(template, "AWS::IAM::Policy").items()
+        if "kms:" in str(policy["PolicyDocument"])
+    }
     granted = {
         policy["PolicyDocument"]["Statement"][0]["Action"]: {r["Ref"] for r in policy["Roles"]}
-        for policy in of_type(template, "AWS::IAM::Policy").values()
+        for policy in keys.values()
     }
     assert granted == {"kms:Decrypt": readers, "kms:GenerateDataKey": writers}
-    for name, policy in of_type(template, "AWS::IAM::Policy").items():
+    for name, policy in keys.items():
         (statement,) = policy["PolicyDocument"]["Statement"]
         assert statement["Resource"] == {"Ref": "KmsKeyArn"}
         assert "kms:ViaService" in statement["Condition"]["StringEquals"]
