@@ -39,6 +39,7 @@ from chalicelib.domain.job_list import (
     Sort,
     UnderWay,
     name_words,
+    rarest_first,
     words,
 )
 from chalicelib.domain.notice import Notice
@@ -283,7 +284,7 @@ class Catalogue(Failing):
         self._may_fail("search")
         wanted = words(text)
         found = {}
-        longest = max(wanted, key=len, default="\0")
+        longest = next(iter(rarest_first(wanted)), "\0")
         longest += "#" if len(longest) == 1 else ""
         for key in sorted(self._words, reverse=True):
             job_id, name = self._words[key]

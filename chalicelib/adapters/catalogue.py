@@ -18,6 +18,7 @@ from chalicelib.domain.job_list import (
     Sort,
     UnderWay,
     name_words,
+    rarest_first,
     uploader_key,
     words,
 )
@@ -89,7 +90,7 @@ class Catalogue:
         Args:
             after: what the page before this gave.
         """
-        wanted = sorted(words(text), key=len, reverse=True)
+        wanted = rarest_first(words(text))
         if not wanted:
             return [], None
         query: dict[str, Any] = {
@@ -100,14 +101,20 @@ class Catalogue:
         }
         if after is not None:
             query["ExclusiveStartKey"] = {"pk": _shelf(wanted[0]), "sk": after}
-        page = self._table.query(**query)
-        ids = dict.fromkeys(
-            str(item["job_id"])
-            for item in page["Items"]
-            if all(_has_word(item["name"], word) for word in wanted[1:])
-        )
+        ids: dict[str, None] = {}
+        last = None
+        for _ in range(ROUNDS):
+            page = self._table.query(**query)
+            ids |= dict.fromkeys(
+                str(item["job_id"])
+                for item in page["Items"]
+                if all(_has_word(item["name"], word) for word in wanted[1:])
+            )
+            last = page.get("LastEvaluatedKey")
+            if last is None or ids:
+                break
+            query["ExclusiveStartKey"] = last
         jobs = [job for job in self._summaries(list(ids)) if asked.fits(job)]
-        last = page.get("LastEvaluatedKey")
         return jobs, str(last["sk"]) if last else None
 
     def add_name(self, job: Job) -> None:

@@ -155,3 +155,14 @@ def words(text: str) -> tuple[str, ...]:
     bare = "".join(c for c in plain if not unicodedata.combining(c))
     found = (word[:LONGEST_WORD] for word in re.findall(r"[^\W_]+", bare))
     return tuple(dict.fromkeys(found))
+
+
+def rarest_first(wanted: tuple[str, ...]) -> list[str]:
+    """Words of a search, those that fewer names are likely to have first: figures, then long ones.
+
+    >>> rarest_first(("scene", "take", "5077", "4"))
+    ['5077', 'scene', 'take', '4']
+    """
+    return sorted(
+        wanted, key=lambda word: (len(word) > 1 and word.isdigit(), len(word)), reverse=True
+    )
