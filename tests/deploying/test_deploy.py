@@ -20,6 +20,7 @@ from slimreel.deploying.account import connect
 from slimreel.deploying.parameters import outputs_of, values_of
 from slimreel.doctor.examine import CHECKS, examine
 from slimreel.doctor.site import Site
+from slimreel.local import REGION
 from slimreel.local.faults import Fault
 from tests.clips import camera_clip
 from tests.deploying.conftest import ROOT, Place, Slimreel
@@ -158,7 +159,7 @@ def _the_doctor_finds_what_is_wrong(place: Place, outputs: dict[str, str], file_
             Name=f"/slimreel/{STAGE}/{name}", Value=value, Type="SecureString", Overwrite=True
         )
 
-    account = connect(STAGE)
+    account = connect(STAGE, region=REGION)
 
     def found(check: str, **wanted: str) -> tuple[str, str]:
         """As the doctor would find it, with these settings as if they were deployed."""
@@ -264,8 +265,12 @@ def test_what_would_lose_films_is_refused_loudly(small: Small, slimreel: Slimree
 def test_without_an_answer_nothing_happens(small: Small, slimreel: Slimreel, place: Place) -> None:
     status, said = slimreel(*small("unasked", Queue=QUEUE))
     assert status == 2 and "Nobody is here to answer" in said and "Nothing was changed." in said
-    names = [one["StackName"] for one in place.client("cloudformation").describe_stacks()["Stacks"]]
-    assert "slimreel-unasked" not in names
+    stack = place.client("cloudformation")
+
+    def names() -> list[str]:
+        return [one["StackName"] for one in stack.describe_stacks()["Stacks"]]
+
+    until(lambda: "slimreel-unasked" not in names(), "what was only under review to go")
 
 
 def test_a_failure_says_the_first_cause_and_what_to_do(
