@@ -376,12 +376,12 @@ def test_the_setting_the_search_found_is_taken(stage: Stage) -> None:
     job = cloud.world.job(cloud.job_id)
     assert job.plan is not None and job.plan.search is not None
     assert [point.level for point in job.plan.search.points] == [2.0, 5.0]
-    assert job.plan.qvbr_level == job.plan.search.level == 5.33
-    assert job.plan.reasons[0].startswith("Setting found by search: QVBR level 5.33, predicted")
+    assert job.plan.qvbr_level == job.plan.search.level == 4.67
+    assert job.plan.reasons[0].startswith("Setting found by search: QVBR level 4.67, predicted")
     assert (job.attempt, job.first_attempt) == (2, 2)
     [film] = cloud.world.encoder.jobs[-1]["Settings"]["OutputGroups"][0]["Outputs"]
     settings = film["VideoDescription"]["CodecSettings"]["H264Settings"]["QvbrSettings"]
-    assert settings == {"QvbrQualityLevel": 5, "QvbrQualityLevelFineTune": 0.33}
+    assert settings == {"QvbrQualityLevel": 4, "QvbrQualityLevelFineTune": 0.67}
 
 
 def test_a_search_is_charged_once_and_a_failed_one_not_at_all(stage: Stage) -> None:
