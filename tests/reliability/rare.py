@@ -41,10 +41,6 @@ def a_person_looks_at_everything(stage: Stage) -> None:
     film = (reach.settings.temp_bucket, f"jobs/{job.job_id}/source.mov")
     for asked in EVERY_LIST:
         stage.ask("list_jobs", lambda asked=asked: reach.catalogue.list_jobs(asked, limit=10))
-    stage.ask("list_jobs", lambda: reach.catalogue.search("film", Asked(), limit=10))
-    stage.ask("now", reach.catalogue.under_way)
-    stage.ask("money", lambda: reach.catalogue.tallies("2026-01-01", "2026-12-31"))
-    stage.ask("path", lambda: reach.flows.history(job.workflow, f"{job.job_id}-1"))
     stage.ask("details", lambda: reach.storage.exists(*film))
     stage.ask("details", lambda: reach.storage.presigned_url(*film, expires_s=60))
 

@@ -172,7 +172,8 @@ class Rig:
         patch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))
         patch.setattr(_exponential_backoff, "time", SimpleNamespace(sleep=lambda _: None))
         # Nor do rate limits and their half minute of penalty matter here.
-        patch.setattr(cloud.airtable, "_base_rate", RateLimit(10_000, time.time))
+        for limit in ("_base_rate", "_token_rate"):
+            patch.setattr(cloud.airtable, limit, RateLimit(10_000, time.time))
         # A client that has met many faults stops repeating calls; each of ours is the first.
         patch.setattr(RetryQuota, "acquire", lambda quota, amount: True)
         calm = SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic)

@@ -389,10 +389,14 @@ def _submit_with_callback(stage: Stage, file_id: str) -> None:
 
 def a_person_looks(stage: Stage) -> None:
     a_film(stage)
-    job_id = stage.job().job_id
-    catalogue = stage.reach().catalogue
+    job, reach = stage.job(), stage.reach()
+    catalogue = reach.catalogue
     stage.ask("list_jobs", lambda: catalogue.list_jobs(Asked(), limit=10))
-    stage.ask("get_job", lambda: stage.reach().records.get(job_id))
+    stage.ask("list_jobs", lambda: catalogue.search("film", Asked(), limit=10))
+    stage.ask("get_job", lambda: reach.records.get(job.job_id))
+    stage.ask("now", catalogue.under_way)
+    stage.ask("money", lambda: catalogue.tallies("2026-01-01", "2026-12-31"))
+    stage.ask("path", lambda: reach.flows.history(job.workflow, f"{job.job_id}-1"))
 
 
 def the_desk_is_open(stage: Stage) -> None:
