@@ -133,7 +133,7 @@ def signature(key: str, body: bytes, *, at: datetime) -> str:
 
     >>> from datetime import UTC
     >>> signature("key", b"{}", at=datetime(2026, 1, 1, tzinfo=UTC))[:20]
-    't=1767225600,v1=8e06'
+    't=1767225600,v1=df34'
     """
     seconds = int(at.timestamp())
     signed = hmac.new(key.encode(), f"{seconds}.".encode() + body, hashlib.sha256)

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
 #: They are for strangers, and check their callers themselves or hold no data.
 PUBLIC = {
-    *{("POST", "/drive/notifications"), ("GET", "/v/{job_id}"), ("GET", "/health")},
+    # Google and Airtable have no AWS identity: the handlers check a token, and an HMAC signature.
+    *{("POST", "/drive/notifications"), ("POST", "/airtable/notifications")},
+    *{("GET", "/v/{job_id}"), ("GET", "/health")},
     *{("GET", "/app"), ("GET", "/app/{version}/{name}")},
 }
 #: CloudWatch cannot use Amazon's own key of SNS, and what an alarm says is in this template.

@@ -77,15 +77,15 @@ def test_ten_rows_are_one_call(studio: Studio) -> None:
 
 def test_a_second_write_changes_the_row_and_keeps_what_people_added(studio: Studio) -> None:
     first = studio.rows().upsert([row("a", Reason="on its way")])
-    studio.person.create_field("Review", "singleLineText")
-    studio.person.update(first["a"], {"Review": "looks good"})
+    studio.person.create_field("Remarks", "singleLineText")
+    studio.person.update(first["a"], {"Remarks": "looks good"})
     second = studio.rows().upsert([row("a", Status="Completed", Reason=None)])
     assert second == first
     assert studio.person.all()[0]["fields"] == {
         "Job ID": "a",
         "File Name": "a.mov",
         "Status": "Completed",
-        "Review": "looks good",
+        "Remarks": "looks good",
     }
 
 

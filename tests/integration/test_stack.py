@@ -35,6 +35,7 @@ PARAMETERS = {
     "AlarmCostPerDay": "20",
     "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/film-key",
     "ResultsStorageClass": "INTELLIGENT_TIERING",
+    "SubmitBuckets": "films",
 }
 
 
@@ -258,7 +259,7 @@ def test_notices_of_the_chosen_kinds_are_mailed(account: Account, stack: Stack) 
     )["Attributes"]
     assert (attributes["Protocol"], attributes["Endpoint"]) == ("email", "you@example.com")
     assert json.loads(attributes["FilterPolicy"]) == {
-        "kind": ["completed", "kept", "failed", "cancelled", "alert"]
+        "kind": ["completed", "kept", "failed", "cancelled", "alert", "digest", "summary"]
     }
 
 
