@@ -72,7 +72,13 @@ GUARDS = (
         without=(
             Edit(
                 path="chalicelib/steps/notify.py",
-                old="    if mark in job.notices_sent:\n",
+                old="    if mark in job.notices_sent or job.digest_since is not None:\n",
+                new="    if job.digest_since is not None:\n",
+            ),
+            # Whoever sent it claimed it before, which alone would keep the next one for minutes.
+            Edit(
+                path="chalicelib/steps/notify.py",
+                old="    if job.notice_claim is not None:\n",
                 new="    if False:\n",
             ),
         ),
@@ -97,10 +103,11 @@ GUARDS = (
         without=(
             Edit(
                 path="chalicelib/adapters/records.py",
-                old='        if "status" in changes and changes["status"].is_open:\n'
+                old='        if unsettled or ("status" in changes and changes["status"].is_open):\n'
                 '            expression.set("open", "1")\n',
-                new='        if "status" in changes:\n'
-                '            expression.set("open", "1" if changes["status"].is_open else None)\n',
+                new='        if unsettled or "status" in changes:\n'
+                '            is_open = unsettled or changes["status"].is_open\n'
+                '            expression.set("open", "1" if is_open else None)\n',
             ),
         ),
         lives=(_life(_drop("starved"), kill=_kill("sns", "Publish", When.BEFORE)), _PEACE),
