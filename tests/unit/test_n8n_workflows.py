@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -50,6 +51,16 @@ def targets(workflow: dict[str, Any]) -> dict[str, list[str]]:
 
 def test_there_are_workflows() -> None:
     assert [file.stem for file in FILES] == ["drive-to-slimreel", "s3-to-slimreel"]
+
+
+def test_they_have_what_the_command_of_n8n_does_not_add() -> None:
+    """`n8n import:workflow` refuses a file without; the editor would make up both."""
+    workflows = [json.loads(file.read_text()) for file in FILES]
+    for one in workflows:
+        assert re.fullmatch(r"[A-Za-z0-9]{16}", one["id"])
+        assert str(UUID(one["versionId"])) == one["versionId"]
+    for key in ("id", "versionId"):
+        assert len({one[key] for one in workflows}) == len(workflows)
 
 
 def test_nodes_are_known_and_named_once(workflow: dict[str, Any]) -> None:
@@ -97,7 +108,7 @@ def test_the_submission_says_where_to_be_called_back(workflow: dict[str, Any]) -
 def test_they_hold_no_secrets_and_nobodys_ids(workflow: dict[str, Any]) -> None:
     for node in workflow["nodes"]:
         assert "credentials" not in node, "credentials are chosen after the import"
-    assert not {"id", "versionId", "meta"} & workflow.keys()
+    assert "instanceId" not in workflow["meta"], "n8n's own exports name the n8n they are of"
     said = " ".join(texts(workflow))
     assert not re.search(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|xox[abp]-|\bpat[A-Za-z0-9]{14}\.", said)
     assert "YOUR-API-ID" in said and "appXXXXXXXXXXXXXX" in said
