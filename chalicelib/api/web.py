@@ -23,6 +23,7 @@ from chalicelib.domain.codec import to_plain
 from chalicelib.domain.control import BadRequest
 from chalicelib.domain.curves import curves
 from chalicelib.domain.job import Job
+from chalicelib.domain.job_list import Asked
 from chalicelib.domain.savings import savings
 from chalicelib.domain.text import iso
 from chalicelib.services import Services, services
@@ -103,11 +104,14 @@ def _now(reach: Services) -> dict[str, Any]:
         for job in jobs:
             step = "sample" if job.step == "encode" and job.searching else job.step or "waiting"
             counts.setdefault(job.workflow, Counter())[step] += 1
+        newest, _ = reach.catalogue.list_jobs(Asked(), limit=1)
         shown = [{"searching": None, **to_plain(job)} for job in jobs[-MOST_SHOWN:]]
         looked = {
             "open": len(jobs),
             "counts": {name: dict(sorted(steps.items())) for name, steps in counts.items()},
             "jobs": shown[::-1],
+            # A short film may come and go between two looks, and is to be listed all the same.
+            "newest": f"{newest[0].job_id} {newest[0].status}" if newest else None,
         }
         _looks[reach] = time.monotonic(), looked
     return looked

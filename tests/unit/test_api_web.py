@@ -79,6 +79,17 @@ def test_what_is_under_way_is_told_once_and_then_only_when_it_changes(
     assert get(client, "/web/now", **{"If-None-Match": tag}).status_code == 200
 
 
+def test_a_film_that_came_and_went_between_two_looks_is_news(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "REMEMBERED_S", -1.0)  # look each time
+    before = get(client, "/web/now")
+    world.with_job(a_job(Status.COMPLETED, job_id="1" * 20))
+    after = get(client, "/web/now", **{"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, after.json_body["open"]) == (200, 0)
+    assert after.json_body["newest"] == f"{'1' * 20} Completed"
+
+
 def test_many_who_look_cost_one_look(world: World, client: Client) -> None:
     for _ in range(5):
         assert get(client, "/web/now").status_code == 200
