@@ -26,7 +26,7 @@ up: $(READY) ## Keep it running: drop videos into ./drive, find smaller ones in 
 .PHONY: test
 test: lint ## Check style, types, workflows and run the whole test suite
 	$(BIN)/python -m slimreel.workflows
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 .PHONY: fuzz
 fuzz: $(READY) ## Try thousands of new examples in the property tests, and ten thousand bad requests

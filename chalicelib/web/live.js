@@ -8,7 +8,7 @@ const listeners = new Set();
 let tag = null, timer = null;
 export let now = { open: 0, counts: {}, jobs: [], newest: null };
 
-/** Hear of every change, and of what is so already. Returns how to stop. */
+/** Hear of every look, and of what is so already; twice the same means no news. Returns how to stop. */
 export function listen(listener) {
   listeners.add(listener);
   listener(now, now);
@@ -21,11 +21,9 @@ async function look() {
   let wait = IDLE_MS;
   try {
     const news = await changed("now", tag);
-    if (news) {
-      const before = now;
-      ({ tag, body: now } = news);
-      for (const listener of [...listeners]) listener(now, before);
-    }
+    const before = now;
+    if (news) ({ tag, body: now } = news);
+    for (const listener of [...listeners]) listener(now, before);
     wait = now.open ? BUSY_MS : IDLE_MS;
   } catch {
     wait = TROUBLE_MS;

@@ -10,6 +10,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from slimreel.local.deployment import PEOPLE
+from slimreel.local.faults import Fault
 from tests.browser.conftest import Tab
 from tests.clips import camera_clip
 
@@ -33,6 +34,9 @@ def test_a_film_that_is_dropped_appears_moves_and_ends_by_itself(tab: Tab, tmp_p
     tab.find(".empty", "Drop a video into the Drive folder")
     cloud = tab.deployment.cloud
     clip = camera_clip(tmp_path / FILM, size="640x360", duration_s=2.0)
+    # Pages look every few seconds, and so small a film could come and go between two looks.
+    step = "Invoke/slimreel-local-measure"
+    cloud.faults.add(Fault(service="lambda", operation=step, delay_s=10))
     cloud.drive.add_file(tab.deployment.inbox_folder_id, FILM, clip)
     tab.find(".videos tr", FILM)
     tab.find(".live", "1 video under way")

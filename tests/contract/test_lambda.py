@@ -394,12 +394,11 @@ def test_a_function_with_nothing_at_work_is_never_starved(tmp_path: Path) -> Non
     with lambda_cloud(tmp_path, max_alive=1) as cloud:
         cloud.create("slow", Timeout=10)
         cloud.create("echo")
-        busy = threading.Thread(target=call, args=(cloud, "slow", 0.8))
+        busy = threading.Thread(target=call, args=(cloud, "slow", 3))
         busy.start()
         time.sleep(0.3)
-        started = time.monotonic()
         assert result(call(cloud, "echo", 1))["event"] == 1
-        assert time.monotonic() - started < 0.45
+        assert busy.is_alive()
         busy.join()
 
 

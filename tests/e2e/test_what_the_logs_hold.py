@@ -34,7 +34,8 @@ def test_no_secret_is_in_any_log_line(studio: Studio, tmp_path: Path) -> None:
         ("airtable", "records.upsert"),
     ):
         cloud.faults.add(Fault(service=service, operation=operation, status=500))
-    cloud.faults.add(Fault(service="lambda", operation="*", nth=4, status=500))
+    step = "Invoke/slimreel-local-inspect"
+    cloud.faults.add(Fault(service="lambda", operation=step, status=500))
     job = studio.finished(studio.job_id(studio.drop(camera_clip(tmp_path / "traced.mp4", seed=77))))
     secrets = secrets_of(studio)
     assert {"google", "airtable-token", "link-key", "channel", "task"} <= {
