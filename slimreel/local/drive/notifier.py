@@ -158,7 +158,9 @@ class Notifier:
                 timeout=_TIMEOUT_S,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (
+            OSError
+        ) as error:  # every error of requests is one, and a socket's own may slip through
             _LOG.warning("notification to %s was lost: %s", channel.address, error)
             return None
         if response.status_code not in SUCCESS:
