@@ -224,10 +224,11 @@ def _view(reach: Services, job: Job) -> dict[str, Any]:
     published = job.published_key is not None
     at = (reach.settings.public_url, job.job_id, reach.link_key, job.link_number)
     link = video_link(*at) if published else None
-    return job_view(job, link=link, row_url=_row_url(reach, job))
+    return job_view(job, link=link, row_url=row_url(reach, job))
 
 
-def _row_url(reach: Services, job: Job) -> str | None:
+def row_url(reach: Services, job: Job) -> str | None:
+    """Where a person sees the job's row; None where there is none."""
     from chalicelib.adapters.airtable import Airtable
 
     if job.row_id is None or not reach.settings.airtable_base_id:

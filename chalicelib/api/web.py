@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from chalice.app import Blueprint, Response
 
 from chalicelib.api.access import Caller, Role, people
-from chalicelib.api.jobs import answered, found
+from chalicelib.api.jobs import answered, found, row_url
 from chalicelib.config import all_presets, all_workflows, flow, price_table
 from chalicelib.domain import graph, keys
 from chalicelib.domain.codec import to_plain
@@ -148,22 +148,7 @@ def _savings(reach: Services, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _details(reach: Services, job: Job) -> dict[str, Any]:
-    return {**curves(job), "films": _films(reach, job), "row_url": _row_url(reach, job)}
-
-
-def _row_url(reach: Services, job: Job) -> str | None:
-    from chalicelib.adapters.airtable import Airtable
-
-    stage = reach.settings
-    if job.row_id is None or not stage.airtable_base_id:
-        return None
-    table = Airtable(
-        token="",  # nothing is asked
-        api_url=stage.airtable_api_url,
-        base_id=stage.airtable_base_id,
-        table=stage.airtable_table,
-    )
-    return table.row_url(job.row_id)
+    return {**curves(job), "films": _films(reach, job), "row_url": row_url(reach, job)}
 
 
 def _films(reach: Services, job: Job) -> dict[str, Any]:

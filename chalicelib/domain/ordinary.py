@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from chalicelib.domain.score import SCREEN
 from chalicelib.domain.text import rounded_down
 
 #: What a perfect score is; VMAF's a little beyond, because it hardly ever reaches 100.
@@ -18,12 +19,11 @@ TYPICAL_SCORES = {
     "SSIM": (0.9307, 0.9491, 0.9635, 0.9727, 0.9793, 0.9850, 0.9894, 0.9918, 0.9936, 0.9954),
     "VMAF": (65.63, 75.15, 82.51, 87.29, 90.78, 93.46, 95.37, 96.53, 97.28, 97.82),
 }
-#: A screen, for which VMAF's model was made, and what a picture's VMAF loses in decibels each time
-#: it is magnified twofold to fill one: the encoder reports what the picture scores at its own size.
-#: (Nine films magnified 1.5 to 3 times, where they come to 88 to 97: 0.2 to 2.0 dB; predicted with
-#: this, VMAF is off by 0.84, root mean square. docs/quality.md)
+#: What a picture's VMAF loses in decibels each time it is magnified twofold to fill a screen, for
+#: which VMAF's model was made: the encoder reports what the picture scores at its own size. (Nine
+#: films magnified 1.5 to 3 times, where they come to 88 to 97: 0.2 to 2.0 dB; predicted with this,
+#: VMAF is off by 0.84, root mean square. docs/quality.md)
 #: Source: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md
-SCREEN = 1920, 1080
 SCREEN_DB = 1.5
 #: kbit/s of each level at 1080p30, likewise.
 TYPICAL_KBPS = (720, 991, 1386, 1844, 2457, 3335, 4472, 5908, 7945, 11406)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain import dial
-from chalicelib.domain.ordinary import SCREEN, TYPICAL_SCORES, from_db, lost_on_screen_db, to_db
+from chalicelib.domain.ordinary import TYPICAL_SCORES, from_db, lost_on_screen_db, to_db
 from chalicelib.domain.samples import Sample, effort_ratio, samples
+from chalicelib.domain.score import SCREEN
 
 #: Shorter films are encoded at the preset's own level: sampling them costs more than it saves.
 SHORTEST_S = 20.0

@@ -6,7 +6,7 @@ import { changed } from "./api.js";
 const BUSY_MS = 2500, IDLE_MS = 8000, TROUBLE_MS = 15_000;
 const listeners = new Set();
 let tag = null, timer = null;
-export let now = { open: 0, counts: {}, jobs: [], newest: null };
+export let now = { open: 0, counts: {}, jobs: [] };
 
 /** Hear of every look, and of what is so already; twice the same means no news. Returns how to stop. */
 export function listen(listener) {

@@ -166,6 +166,7 @@ export async function pipeline(box, { rest, query }) {
   watcher.width = canvas.clientWidth;
   watcher.observe(canvas);
   const stop = listen((news, before) => {
+    if (news === now) return; // drawn already, and drawing again would take the focus away
     const were = new Map(before.jobs.map((one) => [one.job_id, stepOf(one)]));
     now = news;
     for (const one of news.jobs) {

@@ -98,7 +98,8 @@ export async function videos(box, { me, query }) {
     }
     const ended = then.jobs.some((job) => !open.has(job.job_id));
     const known = new Set([...shown.map((job) => job.job_id), ...then.jobs.map((job) => job.job_id)]);
-    if (now !== then && (ended || now.newest !== then.newest || now.jobs.some((job) => !known.has(job.job_id)))) load();
+    const isNews = then.newest !== undefined && now.newest !== then.newest;
+    if (now !== then && (ended || isNews || now.jobs.some((job) => !known.has(job.job_id)))) load();
   });
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     destroy.set_defaults(run=_destroy)
 
 
-def add_account(parser: argparse.ArgumentParser) -> None:
+def add_account(parser: argparse.ArgumentParser, *, needs_stage: bool = True) -> None:
     """`--stage`, `--region` and `--endpoint-url`."""
-    parser.add_argument("--stage", required=True, help="of .chalice/config.json: prod, dev, local")
+    parser.add_argument(
+        "--stage", required=needs_stage, help="of .chalice/config.json: prod, dev, local"
+    )
     parser.add_argument(
         "--region", help="(default: stages/<stage>.toml, AWS_REGION, or your AWS profile)"
     )
@@ -105,14 +108,11 @@ def account_of(options: argparse.Namespace) -> Account:
 
 
 def _deploy(options: argparse.Namespace, console: Console) -> int:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from slimreel.deploying import CannotDeploy
-    from slimreel.deploying.deploy import Stopped, Wanted, deploy
+    from slimreel.deploying.deploy import Wanted, deploy
     from slimreel.deploying.package import packaged
     from slimreel.deploying.stage_file import read
 
-    try:
+    def work() -> None:
         account = account_of(options)
         file = read(options.stage)
         package = options.package or packaged(PROJECT_DIR, options.stage, console)
@@ -131,20 +131,11 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
         )
         _at_the_end(account, options.stage, outputs, console)
         account.close()
-        return DONE
-    except (CannotDeploy, ClientError, BotoCoreError) as problem:
-        console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
-        return FAILED
-    except Stopped as said:
-        console.print(f"\n{said}", soft_wrap=True, markup=False)
-        return INTERRUPTED if said.goes_on else NOT_BEGUN
+
+    return _ended(work, console)
 
 
 def _destroy(options: argparse.Namespace, console: Console) -> int:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from slimreel.deploying import CannotDeploy
-    from slimreel.deploying.deploy import Stopped
     from slimreel.deploying.destroy import Farewell, destroy
 
     def typed(prompt: str) -> str | None:
@@ -152,7 +143,7 @@ def _destroy(options: argparse.Namespace, console: Console) -> int:
             return str(options.confirm)
         return console.input(prompt) if sys.stdin.isatty() else None
 
-    try:
+    def work() -> None:
         account = account_of(options)
         destroy(
             account,
@@ -166,13 +157,26 @@ def _destroy(options: argparse.Namespace, console: Console) -> int:
             console=console,
         )
         account.close()
-        return DONE
+
+    return _ended(work, console)
+
+
+def _ended(work: Callable[[], None], console: Console) -> int:
+    """How the work ended, as an exit status; what stopped it is printed."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from slimreel.deploying import CannotDeploy
+    from slimreel.deploying.deploy import Stopped
+
+    try:
+        work()
     except (CannotDeploy, ClientError, BotoCoreError) as problem:
         console.print(in_words(problem), style="red", soft_wrap=True, markup=False)
         return FAILED
     except Stopped as said:
         console.print(f"\n{said}", soft_wrap=True, markup=False)
         return INTERRUPTED if said.goes_on else NOT_BEGUN
+    return DONE
 
 
 def in_words(problem: Exception) -> str:

@@ -28,11 +28,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Settings of the workflows, and of a stage where --stage names one. What each "
         "means: docs/settings.md.",
     )
-    add_account(parser)
+    add_account(parser, needs_stage=False)
     parser.add_argument("--json", action="store_true", help="print them as JSON")
-    for action in parser._actions:
-        if action.dest == "stage":
-            action.required = False
     parser.set_defaults(run=_run)
 
 

@@ -136,6 +136,12 @@ class Tree:
                 yield from self._look_into(seen.location)
 
 
+def signature(path: Path) -> tuple[int, int, int]:
+    """As in `Seen`, of a file anywhere."""
+    stat = path.stat()
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
 def move(source: Path, target: Path) -> None:
     """Move a file; over disk borders it is copied."""
     try:

@@ -155,7 +155,7 @@ class Library:
                 trashed=folder.trashed,
                 **(more or {}),
             )
-            record = self._placed(_with_content(record, content, digests), folder)
+            record = self._placed(with_content(record, disk.signature(content), digests), folder)
             return self.commit_new(record, content)
 
     def add_folder(self, name: str, folder_id: str, who: Person) -> Record:
@@ -192,7 +192,7 @@ class Library:
             record = replace(
                 record, modified_ms=modified, modifier_name=who.name, modifier_email=who.email
             )
-            record = _with_content(record, content, digests)
+            record = with_content(record, disk.signature(content), digests)
             return self.commit(record, "update", ("content",), content=content)
 
     def change(self, file_id: str, who: Person | None, **values: Any) -> Record:
@@ -459,13 +459,14 @@ def video_json(*, width: int, height: int, duration_ms: int) -> str:
     return json.dumps({"width": width, "height": height, "durationMillis": str(duration_ms)})
 
 
-def _with_content(record: Record, content: Path, digests: disk.Digests) -> Record:
-    stat = content.stat()
+def with_content(record: Record, signature: tuple[int, int, int], digests: disk.Digests) -> Record:
+    """The record with a new head revision; `signature` is that of `disk.Seen`."""
+    inode, size_bytes, mtime_ns = signature
     return replace(
         record,
-        size_bytes=stat.st_size,
-        inode=stat.st_ino,
-        mtime_ns=stat.st_mtime_ns,
+        size_bytes=size_bytes,
+        inode=inode,
+        mtime_ns=mtime_ns,
         md5=digests.md5,
         sha1=digests.sha1,
         sha256=digests.sha256,

@@ -21,7 +21,7 @@ from slimreel.local.drive.library import (
     clamp_ms,
     guess_type,
     new_id,
-    new_revision,
+    with_content,
 )
 from slimreel.local.drive.records import FOLDER_TYPE, Record
 
@@ -164,7 +164,7 @@ class Scanner:
         self._library.commit_new(replace(self._new(seen), mime_type=FOLDER_TYPE))
 
     def _new_file(self, seen: disk.Seen, digests: disk.Digests) -> None:
-        record = _with_content(self._new(seen), seen, digests)
+        record = with_content(self._new(seen), seen.signature, digests)
         self._library.commit_new(replace(record, mime_type=guess_type(record.name)))
         _LOG.info("uploaded: %r, %d bytes", record.name, seen.size_bytes)
 
@@ -174,7 +174,7 @@ class Scanner:
             same = replace(touched, inode=seen.inode, mtime_ns=seen.mtime_ns)
             self._library.commit(same, "update", ("properties",))
             return
-        self._library.commit(_with_content(touched, seen, digests), "update", ("content",))
+        self._library.commit(with_content(touched, seen.signature, digests), "update", ("content",))
         _LOG.info("new content: %r, %d bytes", record.name, seen.size_bytes)
 
     def _new(self, seen: disk.Seen) -> Record:
@@ -193,19 +193,6 @@ class Scanner:
             created_ms=_mtime_ms(seen),
             modified_ms=_mtime_ms(seen),
         )
-
-
-def _with_content(record: Record, seen: disk.Seen, digests: disk.Digests) -> Record:
-    return replace(
-        record,
-        size_bytes=seen.size_bytes,
-        inode=seen.inode,
-        mtime_ns=seen.mtime_ns,
-        md5=digests.md5,
-        sha1=digests.sha1,
-        sha256=digests.sha256,
-        revision=new_revision(),
-    )
 
 
 def _signature(record: Record) -> tuple[int | None, int | None, int | None]:
