@@ -13,6 +13,8 @@ from chalicelib.domain.picture import encoder_factor, even
 from chalicelib.domain.preset import Preset
 from chalicelib.domain.sound import audio_plan
 
+#: As many names of tags as people read.
+NAMED_TAGS = 12
 #: Files whose date, title and other tags are read and put back.
 TOLD_CONTAINERS = ("mp4", "quicktime", "three_gp", "three_g2", "matroska", "webm")
 
@@ -116,9 +118,17 @@ def _other_losses(facts: MediaFacts) -> Iterator[Loss]:
 
 
 def _beside_losses(beside: Iterable[Beside]) -> Iterator[Loss]:
-    counts = Counter((item.kind, item.noun) for item in beside)
+    tags = [item.noun for item in beside if item.kind == "tags"]
+    counts = Counter((item.kind, item.noun) for item in beside if item.kind != "tags")
     for (kind, noun), count in counts.items():
         languages = [b.language for b in beside if b.noun == noun and b.language]
         named = f" ({', '.join(dict.fromkeys(languages))})" if languages else ""
         what = f"{noun}{named}" if count == 1 else f"{noun}s{named}, {count} of them"
         yield Loss((kind,), f"{what[0].upper()}{what[1:]}, as the encoder writes none to MP4.")
+    if tags:
+        plural = "s" if len(tags) > 1 else ""
+        more = f" and {len(tags) - NAMED_TAGS} more" if len(tags) > NAMED_TAGS else ""
+        yield Loss(
+            ("tags",),
+            f"Tag{plural} that MP4 has no place for: {', '.join(tags[:NAMED_TAGS])}{more}.",
+        )

@@ -15,8 +15,8 @@ METRICS = ("SSIM", "VMAF")
 HDR = ("carry", "tone_map", "keep")
 #: What a film may lose that a preset can name; the data file explains them.
 KINDS = (
-    *("subtitles", "chapters", "timecode", "data", "tags", "hdr", "depth", "chroma", "fields"),
-    *("size", "sound"),
+    *("subtitles", "chapters", "timecode", "attachments", "data", "tags", "hdr", "depth", "chroma"),
+    *("fields", "size", "sound"),
 )
 #: What becomes of interlaced films.
 INTERLACED = ("deinterlace", "keep")

@@ -76,7 +76,7 @@ def test_what_would_be_lost_can_keep_the_original(studio: Studio, tmp_path: Path
     assert job.status is Status.KEPT_ORIGINAL
     assert "keeps originals rather than this: Subtitle track (spa)" in str(job.reason)
     assert studio.published(job).read_bytes() == source.read_bytes()
-    assert job.plan is not None and len(job.plan.losses) == 2 and job.cost_usd == 0
+    assert job.plan is not None and len(job.plan.losses) == 4 and job.cost_usd == 0
 
 
 def test_a_film_of_one_picture_without_sound(studio: Studio, tmp_path: Path) -> None:

@@ -445,16 +445,18 @@ def test_a_second_picture_keeps_the_original_and_a_cover_does_not(tmp_path: Path
 
 
 def subtitled(path: Path, codec: str) -> Path:
-    """A film with subtitles and chapters, and in MOV a time code."""
+    """A film with subtitles and chapters, in MOV a time code, and in Matroska a font and a tag."""
     words = path.with_suffix(".srt")
     words.write_text("1\n00:00:00,000 --> 00:00:00,200\nHello\n")
     marks = path.with_suffix(".txt")
     marks.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/10\nSTART=0\nEND=2\ntitle=One\n")
     source = film(path.with_stem("plain"), seconds=0.3)
     code = ("-timecode", "10:00:00:00") if path.suffix == ".mov" else ()
+    font = ("-attach", str(words), "-metadata:s:t:0", "mimetype=font/ttf")
+    more = (*font, "-metadata", "SHOT_ID=B-17") if path.suffix == ".mkv" else code
     ffmpeg("-i", str(source), "-i", str(words), "-i", str(marks), "-map", "0", "-map", "1",
            "-map_chapters", "2", "-c", "copy", "-c:s", codec, "-metadata:s:s:0", "language=spa",
-           *code, str(path))  # fmt: skip
+           *more, str(path))  # fmt: skip
     return path
 
 
@@ -467,7 +469,16 @@ def subtitled(path: Path, codec: str) -> Path:
             "mov_text",
             {"Text track (spa)", "Chapter track (eng)", "Time code track (eng)"},
         ),
-        ("film.mkv", "srt", {"Subtitle track (spa)", "Chapters"}),
+        (
+            "film.mkv",
+            "srt",
+            {
+                "Subtitle track (spa)",
+                "Chapters",
+                "Attached font",
+                "Tag that MP4 has no place for: SHOT_ID.",
+            },
+        ),
     ],
 )
 def test_what_mp4_does_not_carry_is_listed_and_can_keep_the_original(

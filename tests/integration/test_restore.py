@@ -38,11 +38,12 @@ def clips(tmp_path_factory) -> dict[str, Path]:
     tracks = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra")
     names = ("-metadata:s:a:0", "handler_name=Dialogue", "-metadata:s:a:1", "handler_name=M&E")
     android = ("-metadata", "location=+48.8577+002.2950/", "-metadata", "title=Paris")
+    remuxed = ("-metadata", "com.android.model=Pixel 9", "-metadata", "artist=Ada")
     made = {
         "phone": make(place / "phone.mov", *PHONE, seconds=1),
         "android": make(place / "android.mp4", *android, seconds=1),
         "dubbed": make(place / "dubbed.mov", *tracks, *names, seconds=1, sounds=(DIALOGUE, MUSIC)),
-        "matroska": make(place / "film.mkv", *android, *tracks[:2], seconds=1),
+        "matroska": make(place / "film.mkv", *android, *remuxed, *tracks[:2], seconds=1),
         "bare": make(place / "bare.mp4", "-fflags", "+bitexact", seconds=1, sounds=()),
     }
     # Noise does not compress, so a second of it is larger than one part of an upload.
@@ -124,9 +125,13 @@ def test_dubbed_film_keeps_names_and_languages_of_its_tracks(storage, clips, tmp
     assert "name of audio track 2" in report.fields
 
 
-def test_title_and_language_come_over_from_matroska(storage, clips, tmp_path):
-    _, path = restored(storage, clips["matroska"], clips["matroska encoded"], tmp_path)
-    assert said(path)["title"] == "Paris"
+def test_title_tags_and_language_come_over_from_matroska(storage, clips, tmp_path):
+    report, path = restored(storage, clips["matroska"], clips["matroska encoded"], tmp_path)
+    assert report.lost == ()
+    known = said(path)
+    assert (known["title"], known["artist"]) == ("Paris", "Ada")
+    assert known["location"] == "+48.8577+002.2950/"
+    assert known["com.android.model"] == "Pixel 9"
     with av.open(str(path)) as film:
         assert film.streams.audio[0].metadata["language"] == "eng"
 

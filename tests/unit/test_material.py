@@ -241,6 +241,16 @@ def test_every_track_that_is_lost_is_named_beforehand() -> None:
     )
 
 
+def test_tags_without_a_place_are_named_up_to_a_dozen() -> None:
+    def lost(count: int) -> tuple[str, ...]:
+        tags = (Beside(kind="tags", noun=f"T{n}") for n in range(count))
+        return planned(some_facts(beside=tuple(tags))).losses
+
+    assert lost(1) == ("Tag that MP4 has no place for: T0.",)
+    assert lost(2) == ("Tags that MP4 has no place for: T0, T1.",)
+    assert lost(14)[0].endswith("T10, T11 and 2 more.")
+
+
 def test_tags_that_nobody_can_read_are_said_to_be_lost() -> None:
     [loss] = planned(some_facts(container="mxf")).losses
     assert loss.startswith("Date, title and other tags")
@@ -253,7 +263,9 @@ def test_tags_that_nobody_can_read_are_said_to_be_lost() -> None:
         ("subtitles", some_facts(data_tracks=1)),  # nobody knows which kind it is
         ("timecode", some_facts(beside=beside("timecode"))),
         ("chapters", some_facts(beside=beside("chapters"))),
+        ("attachments", some_facts(beside=beside("attachments"))),
         ("data", some_facts(beside=beside("data"))),
+        ("tags", some_facts(beside=beside("tags"))),
         ("tags", some_facts(container="avi")),
         ("hdr", some_facts(video=a_video(hdr="HLG", bit_depth=8))),
         ("depth", some_facts(video=a_video(bit_depth=10))),

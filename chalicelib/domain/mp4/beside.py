@@ -11,7 +11,15 @@ import struct
 from dataclasses import dataclass
 
 from .boxes import Box
-from .metadata import CHAPTER_TRACK, OTHER_TRACKS, MovieMetadata
+from .metadata import (
+    ATTACHED_FILE,
+    ATTACHED_FONT,
+    ATTACHED_PICTURE,
+    CHAPTER_TRACK,
+    MARKS,
+    OTHER_TRACKS,
+    MovieMetadata,
+)
 from .reading import handler_type
 
 #: Handlers and the kind of thing they stand for; all others are data.
@@ -22,8 +30,11 @@ _KINDS = {
     "text": "subtitles",
     "clcp": "subtitles",
     "tmcd": "timecode",
-    "chap": "chapters",
+    MARKS: "chapters",
     CHAPTER_TRACK: "chapters",
+    ATTACHED_FONT: "attachments",
+    ATTACHED_PICTURE: "attachments",
+    ATTACHED_FILE: "attachments",
 }
 #: What a record has room for; a hostile index may list tens of thousands.
 BESIDE_LIMIT = 100
@@ -33,11 +44,12 @@ _NOT_BESIDE = ("vide", "soun", "hint")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """One track that is neither picture nor sound, or the chapters of a Matroska file.
+    """One track that is neither picture nor sound; of a Matroska file also its chapters, attached
+    files, and tags that MP4 has no place for.
 
     Attributes:
-        kind: "subtitles", "chapters", "timecode" or "data".
-        noun: for people.
+        kind: "subtitles", "chapters", "timecode", "attachments", "tags" or "data".
+        noun: for people; of a tag its name.
         language: ISO 639-2/T.
     """
 
@@ -49,14 +61,16 @@ class Beside:
 def beside(metadata: MovieMetadata) -> tuple[Beside, ...]:
     """In the file's order, the first `BESIDE_LIMIT`."""
     others = [track for track in metadata.tracks if track.kind not in _NOT_BESIDE]
-    return tuple(
+    found = [
         Beside(
             kind=_KINDS.get(track.kind, "data"),
             noun=OTHER_TRACKS.get(track.kind, "data track"),
             language=track.language,
         )
-        for track in others[:BESIDE_LIMIT]
-    )
+        for track in others
+    ]
+    tags = (Beside(kind="tags", noun=name) for name in metadata.unplaced)
+    return (*found, *tags)[:BESIDE_LIMIT]
 
 
 def odd_turn(moov: Box) -> str | None:

@@ -67,11 +67,16 @@ class TrackMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieMetadata:
-    """What a film says about itself. Empty for containers we do not read."""
+    """What a film says about itself. Empty for containers we do not read.
+
+    Attributes:
+        unplaced: names of what no MP4 has a place for.
+    """
 
     created_1904_s: int | None = None
     entries: tuple[Entry, ...] = ()
     tracks: tuple[TrackMetadata, ...] = ()
+    unplaced: tuple[str, ...] = ()
 
     @property
     def created_at(self) -> datetime | None:
@@ -115,6 +120,8 @@ class MovieMetadata:
         for kind in sorted({track.kind for track in self.tracks} - _CARRIED_TRACKS.keys()):
             noun = OTHER_TRACKS.get(kind) or f"{printable(kind.encode('latin-1'))} track"
             yield noun, len(self.tracks_of(kind))
+        for name in self.unplaced:
+            yield name, True
 
 
 _Fact = tuple[str, object]
@@ -148,6 +155,13 @@ def _tamed(text: str) -> str:
 _CARRIED_TRACKS = {"vide": "video track", "soun": "audio track"}
 #: Our own code for a text track that holds chapters.
 CHAPTER_TRACK = "text of chapters"
+#: What Matroska has beside its tracks.
+MARKS = "chap"
+ATTACHED_FONT, ATTACHED_PICTURE, ATTACHED_FILE = (
+    "attached font",
+    "attached picture",
+    "attached file",
+)
 OTHER_TRACKS = {
     "meta": "timed metadata track",
     "tmcd": "time code track",
@@ -157,7 +171,10 @@ OTHER_TRACKS = {
     "subt": "subtitle track",
     "subp": "subtitle track",
     "clcp": "closed caption track",
-    "chap": "chapters",  # Matroska has them beside its tracks
+    MARKS: "chapters",
+    ATTACHED_FONT: ATTACHED_FONT,
+    ATTACHED_PICTURE: ATTACHED_PICTURE,
+    ATTACHED_FILE: ATTACHED_FILE,
 }
 
 #: Keys as they appear in files, by what a person calls them. For dotted keys the last part counts.
