@@ -104,7 +104,7 @@ def make_plan(seed: int, *, jobs: int, kills: int, faults_per_life: int = 3) -> 
     lives = [
         Life(
             acts=tuple(people.acts(count, first=_needed(kill))),
-            faults=tuple(_faults(dice, faults_per_life, first=number == 0)),
+            faults=(*_faults(dice, faults_per_life, first=number == 0), *_leading_to(kill)),
             kill=kill,
         )
         for number, (kill, count) in enumerate(zip(killings, share, strict=True))
@@ -132,6 +132,18 @@ _ENCODING = (
     *("budget", "encode", "restore", "measure", "verify", "encode_changed", "SendTaskSuccess"),
     *("SearchJobs", "CreateJob", "RunJob", "PutObject", ENCODED),
 )
+
+
+def _leading_to(kill: Kill) -> Iterator[Fault]:
+    """Faults without which nothing comes to the boundary."""
+    if kill.boundary.operation == "SearchJobs":  # Encode asks only where it is entered again
+        yield Fault(
+            service="mediaconvert",
+            operation="CreateJob",
+            status=500,
+            code="InternalServerErrorException",
+            times=kill.nth,
+        )
 
 
 def _needed(kill: Kill) -> str:

@@ -105,12 +105,13 @@ def _limits(given: Assumptions, system: System) -> Iterator[Limit]:
         system.encodes.load.busy_s,
         "the queue's quota, to 500; then more queues, to 2,000 an account",
     )
-    yield steady(
-        "MediaConvert, SearchJobs",
-        quota["search_jobs_per_s"],
-        system.searches.load.served,
-        "not adjustable: ask only on a repeated entry of Encode",
-    )
+    if again := given("template", "encode_again_share"):
+        yield steady(
+            "MediaConvert, SearchJobs",
+            quota["search_jobs_per_s"],
+            system.creates.load.served * again,
+            "not adjustable; asked only where CreateJob gave no clear answer",
+        )
     yield steady(
         "MediaConvert, CreateJob",
         quota["create_job_per_s"],
@@ -146,7 +147,12 @@ def _limits(given: Assumptions, system: System) -> Iterator[Limit]:
         totals.writes * given("job", "write_units"),
         "several values for the index's key; a leaner projection",
     )
-    yield steady("SNS, emails to one address", quota["emails_per_s"], totals.emails, "a digest")
+    yield steady(
+        "SNS, emails to one address",
+        quota["emails_per_s"],
+        totals.emails,
+        "`notify.digest_after`, one email for many",
+    )
     yield steady(
         "the one writer of rows",
         system.rows.most / given("durations_s", "row_call"),

@@ -55,6 +55,7 @@ class System:
         self.given, self.clock, self.totals = given, Clock(), Totals()
         quota, template = given.section("quotas"), given.section("template")
         chance = random.Random(seed)
+        self._mishaps = random.Random(seed + 1)
         clock, patience = self.clock, template["throttle_patience_s"]
 
         def rate(name: str) -> Rate:
@@ -213,10 +214,11 @@ class System:
     def _encoded(self, film: Film, length_s: float) -> Steps:
         seconds = self.given.section("durations_s")
         yield from self._function(seconds["budget"])
-        # Encode looks for a job that a dead invocation made before it makes one.
-        if not (yield from self._throttled(self.searches)):
-            return False
         if not (yield from self._throttled(self.creates)):
+            return False
+        # Where Encode is entered again, it looks for the job that it may have made.
+        again = self._mishaps.random() < self.given("template", "encode_again_share")
+        if again and not (yield from self._throttled(self.searches)):
             return False
         yield from self._function(seconds["encode"])
         yield self.encodes.enter

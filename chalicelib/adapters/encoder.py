@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, SSLError
 
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.job import Outcome
@@ -15,8 +15,14 @@ _BUSY = (
     "InternalServerErrorException",
     "ServiceQuotaExceededException",
 )
+#: Of them, those by which a call was turned away before it did anything.
+_TURNED_AWAY = ("TooManyRequestsException", "ServiceQuotaExceededException")
 #: What CancelJob answers for a job that has ended is nowhere documented; these three can be meant.
 _NOTHING_TO_CANCEL = ("NotFoundException", "ConflictException", "BadRequestException")
+
+
+class NotTaken(Temporary):
+    """MediaConvert was too busy, and it is certain that it made no job."""
 
 
 class Encoder:
@@ -55,8 +61,9 @@ class Encoder:
         """Submit a job and return its MediaConvert id.
 
         Raises:
-            botocore HTTPClientError: there was no answer, and there may be a job all the same:
-                `find_job` tells.
+            NotTaken: there is no job: every try was turned away.
+            Temporary, botocore HTTPClientError, anything else: there was an error or no answer, and
+                there may be a job all the same: `find_job` tells.
         """
         try:
             answer = self._client.create_job(
@@ -68,6 +75,9 @@ class Encoder:
                 UserMetadata={"job_id": job_id, "attempt": str(attempt), "workflow": workflow},
             )
         except ClientError as error:
+            code: str = error.response["Error"]["Code"]
+            if code in _TURNED_AWAY:
+                raise NotTaken(f"MediaConvert is busy ({code}).") from error
             raise _translated(error) from error
         return str(answer["Job"]["Id"])
 
@@ -136,15 +146,20 @@ def outcome_of(job: Mapping[str, Any], attempt: int) -> Outcome | None:
     )
 
 
-def _do_not_repeat(*, caught_exception: Exception | None, **_: Any) -> None:
-    """Have the client raise where an answer to CreateJob was lost.
+def _do_not_repeat(
+    *, response: tuple[Any, dict[str, Any]] | None, caught_exception: Exception | None, **_: Any
+) -> None:
+    """Have the client raise where CreateJob may have made a job without our hearing of it.
 
     It would send the call again after its time-out of a minute, when MediaConvert may have
-    forgotten the request token, and start and charge a second job.
+    forgotten the request token, and start and charge a second job. An error of MediaConvert's own
+    is raised at once, too: were it followed by a throttle, the throttle alone would be heard of.
     Source: https://docs.aws.amazon.com/mediaconvert/latest/apireference/jobs.html
     """
-    if isinstance(caught_exception, HTTPClientError):
+    if isinstance(caught_exception, HTTPClientError | SSLError):
         raise caught_exception
+    if response is not None and response[0].status_code >= 500:
+        raise ClientError(response[1], "CreateJob")
 
 
 def _translated(error: ClientError) -> Exception:

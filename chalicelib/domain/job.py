@@ -150,6 +150,8 @@ class Job:
         attempt: of encoding; it grows over all runs, so no event of an earlier one fits a later.
         searching: the attempt encodes samples, to find the setting.
         waiting: a sentence for people: what an open job waits for before it goes on.
+        encode_claim: names the first invocation that may have created the attempt's encode; None
+            while there is none.
         reserved_for: the encode, counted over all runs, whose cost the day's budget holds already.
         published_run: the run that published `published_key`.
         copy_under_way: the copy to the compressed bucket that was begun, where it takes several
@@ -210,6 +212,7 @@ class Job:
     waiting: str | None = None
     reserved_for: int | None = None
     task_token: str | None = None
+    encode_claim: str | None = None
     encoder_job_id: str | None = None
     encode_percent: int | None = None
     outcome: Outcome | None = None

@@ -87,6 +87,7 @@ def begin_attempt(services: Services, job: Job, decided: Plan, **changes: Any) -
         searching=True if decided.route is Route.SEARCH else None,
         cost_usd=round((job.cost_usd or 0.0) + _cost(job, decided), 6),
         task_token=None,
+        encode_claim=None,
         encoder_job_id=None,
         encode_percent=None,
         outcome=None,

@@ -193,6 +193,8 @@ def _ask_encoder(services: Services, job: Job, token: str, encodes: _Encodes) ->
 
 def _found(services: Services, job: Job) -> str | None:
     """The encode whose creator died before it could write down the id."""
+    if job.encode_claim is None:
+        return None
     url = f"s3://{services.settings.temp_bucket}/{job.source_key}"
     found = services.encoder.find_job(source_url=url, job_id=job.job_id, attempt=job.attempt)
     if found is None:

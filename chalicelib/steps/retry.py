@@ -32,6 +32,7 @@ FORGOTTEN = (
     "reserved_for",
     "runner_up",
     "task_token",
+    "encode_claim",
     "encoder_job_id",
     "encode_percent",
     "outcome",

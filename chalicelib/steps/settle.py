@@ -78,7 +78,8 @@ def stop_encode(services: Services, job: Job) -> None:
     if job.outcome is not None or job.source_key is None or job.plan is None:
         return
     encoder_job_id = job.encoder_job_id
-    if encoder_job_id is None:  # its creator may have died before storing the id
+    if encoder_job_id is None and job.encode_claim is not None:
+        # Its creator may have died before storing the id.
         found = services.encoder.find_job(
             source_url=f"s3://{services.settings.temp_bucket}/{job.source_key}",
             job_id=job.job_id,

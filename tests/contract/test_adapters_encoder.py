@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug import Request
 
-from chalicelib.adapters.encoder import Encoder, outcome_of
+from chalicelib.adapters.encoder import Encoder, NotTaken, outcome_of
 from chalicelib.domain.encoding import job_settings
 from chalicelib.domain.errors import Rejected, Temporary
 from chalicelib.domain.media import facts_from_probe
@@ -160,6 +160,32 @@ def test_one_throttled_call_is_not_even_noticed(local, encoder: Encoder) -> None
     throttled = {"status": 429, "code": "TooManyRequestsException"}
     local.faults.add(Fault(service="mediaconvert", operation="Probe", **throttled))
     assert encoder.probe(SOURCE)
+
+
+@pytest.mark.parametrize(("after_effect", "jobs"), [(False, 0), (True, 1)])
+def test_an_error_that_leaves_it_open_is_no_refusal_even_before_a_throttle(
+    local, encoder: Encoder, after_effect: bool, jobs: int
+) -> None:
+    source = SOURCE + "?" * jobs  # a film of its own
+    throttled = {"status": 429, "code": "TooManyRequestsException", "times": 9}
+    broken = {"status": 500, "code": "InternalServerErrorException", "after_effect": after_effect}
+    local.faults.add(Fault(service="mediaconvert", operation="CreateJob", **broken))
+    local.faults.add(Fault(service="mediaconvert", operation="CreateJob", nth=2, **throttled))
+    with pytest.raises(Temporary) as caught:
+        created(encoder, 201 + jobs, source)
+    assert not isinstance(caught.value, NotTaken)
+    found = encoder.find_job(source_url=source, job_id=JOB_ID, attempt=201 + jobs)
+    assert (found is not None) == bool(jobs)
+    if found is not None:
+        ended(encoder, str(found["Id"]))
+
+
+def test_throttles_alone_are_a_refusal(local, encoder: Encoder) -> None:
+    throttled = {"status": 429, "code": "TooManyRequestsException", "times": 9}
+    local.faults.add(Fault(service="mediaconvert", operation="CreateJob", **throttled))
+    with pytest.raises(NotTaken):
+        created(encoder, 203)
+    assert encoder.find_job(source_url=SOURCE, job_id=JOB_ID, attempt=203) is None
 
 
 def test_unfinished_jobs_are_known_without_asking_for_each(encoder: Encoder) -> None:

@@ -13,6 +13,7 @@ from chalicelib import restoring, triggers
 from chalicelib.adapters.airtable import AirtableRefused, AirtableUnavailable
 from chalicelib.adapters.callbacks import CallbackFailed
 from chalicelib.adapters.drive_errors import QuotaExceeded
+from chalicelib.adapters.encoder import NotTaken
 from chalicelib.domain.job import Status
 from chalicelib.domain.job_list import Asked
 from chalicelib.domain.mp4 import MovieMetadata, Read, Rewrite
@@ -150,6 +151,17 @@ def the_encodes_id_was_not_written_down(stage: Stage) -> None:
     del stage.world.records.items[f"job#{stage.job().job_id}", "job"]["encoder_job_id"]
     stage.later("reconcile")
     stage.settle()
+
+
+def mediaconvert_does_not_say_whether_it_took_the_job(stage: Stage) -> None:
+    """Encode is entered again, and looks for it."""
+    stage.encoder.fail_next("create_job", aws_error("InternalServerErrorException", status=500))
+    a_film(stage)
+
+
+def mediaconvert_turns_the_job_away(stage: Stage) -> None:
+    stage.encoder.fail_next("create_job", *[NotTaken("MediaConvert is busy.")] * 2)
+    a_film(stage)
 
 
 def an_outcome_was_not_answered(stage: Stage) -> None:
@@ -456,6 +468,8 @@ STORIES: dict[str, Story] = {
         the_file_is_withdrawn,
         the_encodes_end_is_not_heard,
         the_encodes_id_was_not_written_down,
+        mediaconvert_does_not_say_whether_it_took_the_job,
+        mediaconvert_turns_the_job_away,
         an_outcome_was_not_answered,
         a_failure_was_not_answered,
         an_encode_failed_unheard,

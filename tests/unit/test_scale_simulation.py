@@ -144,9 +144,7 @@ def test_messages_about_one_thing_make_one_row() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    "raised", [{}, {"drive_bytes_per_day": 2e11}, {"search_jobs_per_s": 0.001}]
-)
+@pytest.mark.parametrize("raised", [{}, {"drive_bytes_per_day": 2e11}, {"create_job_per_s": 0.001}])
 def test_every_job_that_goes_in_comes_out_once(seed: int, raised: dict[str, float]) -> None:
     scenario = Scenario(name="a day", per_day=200, days=1, raised=raised)
     outcome = play(scenario, GIVEN, seed=seed)

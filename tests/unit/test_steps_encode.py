@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.encoder import NotTaken
 from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Job, Outcome, Status
 from chalicelib.domain.verdict import Decision
@@ -86,7 +87,7 @@ def test_an_encode_that_ended_while_nobody_heard_is_not_waited_for(world: World)
 
 def test_a_job_that_exists_is_adopted(world: World) -> None:
     """Died between creating it and storing its id."""
-    world.peril.at = [*undisturbed_calls(), None].index("records.update", 3) + 1
+    world.peril.at = [*undisturbed_calls(), None].index("records.update", 2) + 1
     with pytest.raises(Killed):
         encoding(world)
     world.peril.revive()
@@ -101,8 +102,88 @@ def undisturbed_calls() -> list[str]:
     world.with_job(planned())
     encoding(world)
     calls = world.peril.calls
-    assert calls == ["records.update", "encoder.find_job", "encoder.create_job", "records.update"]
+    assert calls == ["records.update", "encoder.create_job", "records.update"]
     return calls
+
+
+def searches(world: World) -> int:
+    return world.peril.calls.count("encoder.find_job")
+
+
+def test_the_encoder_is_searched_only_where_a_job_may_be(world: World) -> None:
+    """It may be asked once a second, and there is an encode for every video."""
+    with pytest.raises(Temporary):
+        doubtful(world)
+    assert searches(world) == 0
+    encoding(world, "token-2")
+    assert searches(world) == 1
+    encoding(world, "token-3")
+    assert searches(world) == 1  # its id is known
+
+
+def doubtful(world: World) -> None:
+    """CreateJob fails, and nobody knows whether there is a job."""
+    world.encoder.fail_next("create_job", Temporary("busy"))
+    encoding(world)
+
+
+def test_who_was_turned_away_has_nothing_to_look_for(world: World) -> None:
+    for number in range(3):
+        world.encoder.fail_next("create_job", NotTaken("busy"))
+        with pytest.raises(Temporary):
+            encoding(world, f"token-{number}")
+    encoding(world, "token-4")
+    assert searches(world) == 0 and len(world.encoder.jobs) == 1
+
+
+def test_who_came_after_another_leaves_the_doubt(world: World) -> None:
+    """The first one's job may still come to light after the second was turned away."""
+    with pytest.raises(Temporary):
+        doubtful(world)
+    world.encoder.fail_next("create_job", NotTaken("busy"))
+    with pytest.raises(Temporary):
+        encoding(world, "token-2")
+    first = world.encoder.create_job(
+        {"Inputs": [{"FileInput": f"s3://temp/jobs/{JOB_ID}/source.mov"}]},
+        job_id=JOB_ID,
+        attempt=1,
+        workflow="compress",
+    )
+    assert encoding(world, "token-3")["Id"] == first
+    assert len(world.encoder.jobs) == 1
+
+
+def test_who_was_overtaken_does_not_take_the_others_doubt_away(world: World) -> None:
+    """It slept while another came, created one and died; then it is turned away."""
+    create = world.encoder.create_job
+
+    def after_another(*args: Any, **options: Any) -> str:
+        world.encoder.create_job = create
+        job = world.job(JOB_ID)
+        world.peril.at = len(world.peril.calls) + 4
+        with pytest.raises(Killed):
+            encode(
+                world.services, job, StepCall(state={"token": "token-2"}, deadline=time.monotonic())
+            )
+        world.peril.revive()
+        raise NotTaken("busy")
+
+    world.encoder.create_job = after_another
+    with pytest.raises(Temporary):
+        encoding(world)
+    assert (world.job(JOB_ID).encoder_job_id, len(world.encoder.jobs)) == (None, 1)
+    assert encoding(world, "token-3")["Id"] == "encode-1"
+    assert len(world.encoder.jobs) == 1
+
+
+def test_a_twin_with_the_same_token_does_not_take_the_claim_for_its_own(world: World) -> None:
+    stale = world.job(JOB_ID)
+    encoding(world)
+    with pytest.raises(Overtaken):
+        encode(
+            world.services, stale, StepCall(state={"token": "token-1"}, deadline=time.monotonic())
+        )
+    assert len(world.encoder.jobs) == 1
 
 
 def test_a_job_of_another_attempt_is_not_adopted(world: World) -> None:

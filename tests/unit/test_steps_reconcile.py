@@ -261,7 +261,8 @@ def test_the_encoder_is_asked_after_those_that_ended_only(world: World) -> None:
 
 def test_an_encode_whose_id_was_never_written_down_is_found(world: World) -> None:
     url = "s3://temp/jobs/1/source.mov"
-    encoding(world, encoder_job_id=None, source_key="jobs/1/source.mov")
+    begun = {"encode_claim": "somebody", "source_key": "jobs/1/source.mov"}
+    encoding(world, encoder_job_id=None, **begun)
     world.encoder.jobs[0]["Settings"] = {"Inputs": [{"FileInput": url}]}
     reconcile(world.services, now=NOW)
     assert world.job(JOB_ID).encoder_job_id == "encode-1"
