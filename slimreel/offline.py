@@ -52,6 +52,7 @@ def facts_of(path: Path) -> MediaFacts:
         activity=told.activity,
         beside=told.beside,
         odd_turn=told.odd_turn,
+        pace=told.pace,
     )
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from chalicelib.domain.colour import Colour
+from chalicelib.domain.pace import crowded, quick_gap
 
 #: How many complaints are kept word for word.
 FIRST_ERRORS = 10
@@ -252,17 +253,13 @@ class StreamPackets:
 
     def crowded(self, rate: Fraction) -> int:
         """How many frames find their place taken when there are `rate` places a second."""
-        first = min(self.starts, default=0)
-        over, under = (self.tick_s * rate).as_integer_ratio()
-        places = {(2 * over * (start - first) + under) // (2 * under) for start in self.starts}
-        return len(self.starts) - len(places)
+        return crowded(self.starts, self.tick_s * rate)
 
     @property
     def quick_frame_s(self) -> float:
         """The gap between two frames that all but the quickest fifth of them keep."""
-        in_order = sorted(self.starts)
-        gaps = sorted(later - earlier for earlier, later in pairwise(in_order))
-        return float(gaps[len(gaps) // 5] * self.tick_s) if gaps else 0.0
+        gaps = [later - earlier for earlier, later in pairwise(sorted(self.starts))]
+        return float(quick_gap(gaps) * self.tick_s)
 
     @property
     def longest_frame_s(self) -> float:

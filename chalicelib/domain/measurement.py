@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from chalicelib.domain import pace
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.colour import (
     Colour,
@@ -30,18 +31,8 @@ ROUNDING_S = 0.001
 AUDIO_FRAME_MAX_S = 0.05
 #: How much a picture's shape may change: even sizes cost a small one up to a pixel each way.
 SHAPE_SHARE = 0.02
-#: Share of a source's frames that may find no place in the result: one here and there, where the
-#: clock of a camera is not that of the result.
-CROWDED_SHARE = 0.02
-#: How much quicker than its camera's rate a frame may follow another.
-JITTER = 0.1
 #: A picture may be shown for so long, or twice as long as any of the source's.
 STANDING_S = 0.5
-#: Frame rates a result may be given, the fastest being what H.264 encoders are sold with.
-_RATES = (
-    *("5/1", "10/1", "12/1", "15/1", "20/1", "24000/1001", "24/1", "25/1", "30000/1001", "30/1"),
-    *("48/1", "50/1", "60000/1001", "60/1", "90/1", "100/1", "120/1"),
-)
 
 #: ISO 639-2/B codes by their ISO 639-2/T twin: one language, two spellings.
 #: Source: https://www.loc.gov/standards/iso639-2/
@@ -245,23 +236,16 @@ def lost_frames(source: Sequence[StreamTimes], result: Sequence[StreamTimes]) ->
     if before is None or after is None or not after.frame_rate:
         return None
     crowded, frames = before.crowded_frames or 0, before.frames or 0
-    if crowded <= CROWDED_SHARE * frames or not before.quick_frame_s:
+    rate = float(Fraction(after.frame_rate))
+    if not pace.lacks_room(crowded, frames, rate, before.quick_frame_s or 0.0):
         return None
-    if float(Fraction(after.frame_rate)) * (1 + JITTER) >= 1 / before.quick_frame_s:
-        return None  # it is as high as that of the quickest frames, which only come unevenly
     return f"{crowded} of {frames} pictures would be lost, because the frame rate varies"
 
 
 def roomy_rate(source: Sequence[StreamTimes]) -> str | None:
     """The frame rate with a place for nearly every frame, as "60/1"; None where there is none."""
     video = _video(source)
-    if video is None or not video.quick_frame_s:
-        return None
-    needed = 1 / video.quick_frame_s
-    near = [rate for rate in _RATES if abs(float(Fraction(rate)) / needed - 1) < JITTER]
-    if near:
-        return min(near, key=lambda rate: abs(float(Fraction(rate)) - needed))
-    return next((rate for rate in _RATES if Fraction(rate) > needed), None)
+    return pace.roomy_rate(video.quick_frame_s) if video is not None else None
 
 
 def _video(tracks: Sequence[StreamTimes]) -> StreamTimes | None:

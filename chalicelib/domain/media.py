@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.domain.errors import Rejected
 from chalicelib.domain.mp4 import Beside
+from chalicelib.domain.pace import Pace
 
 #: Transfer characteristics of high dynamic range video, in Probe's words.
 HDR_TRANSFERS = {"SMPTE_2084": "HDR10", "ARIB_B67": "HLG"}
@@ -99,6 +100,7 @@ class MediaFacts:
         activity: bytes of picture in each of equally long stretches, likewise.
         beside: what there is beside picture and sound; MP4, MOV, Matroska and WebM only.
         odd_turn: how the picture is placed, where it is not by quarter turns; MP4 and MOV only.
+        pace: how its pictures come, where their rate varies; likewise.
     """
 
     container: str
@@ -112,6 +114,7 @@ class MediaFacts:
     activity: tuple[int, ...] = ()
     beside: tuple[Beside, ...] = ()
     odd_turn: str | None = None
+    pace: Pace | None = None
 
     @property
     def longest_track_s(self) -> float | None:

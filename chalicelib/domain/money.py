@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from chalicelib.domain.media import MediaFacts
@@ -96,7 +97,7 @@ def _usd_per_minute(plan: Plan, facts: MediaFacts, prices: Prices) -> float:
     usd = prices.sd_basic_per_minute
     short = min(plan.width, plan.height)
     usd *= prices.uhd_multiplier if short > 1080 else prices.hd_multiplier if short >= 720 else 1
-    rate = facts.video.frame_rate or 30
+    rate = float(Fraction(plan.frame_rate)) if plan.frame_rate else facts.video.frame_rate or 30
     usd *= prices.fps_120_multiplier if rate > 60 else prices.fps_60_multiplier if rate > 30 else 1
     codecs = {"H_265": prices.hevc_multiplier, "AV1": prices.av1_multiplier}
     return (

@@ -56,12 +56,12 @@ class Plan:
     """What will be done and why. `reasons` are sentences, the most important first.
 
     `bitrate_ceiling_bps` bounds `max_bitrate_bps` in every further attempt: what the source has,
-    or a cap that the preset fixes. `frame_rate` ("60/1") is set where the encoder's own choice for
-    a rate that varies lost pictures. `handling` is what is done to the picture beside compressing
-    it. `aim` is the search's target where the floors of the check say something else, as for a film
-    that is tone-mapped. `max_average_bps` bounds the picture's average bitrate where the workflow
-    bounds the file. `then` is what the next attempt aims for where the check fails; `best_effort`
-    says that the better of the attempts is published even so.
+    or a cap that the preset fixes. `frame_rate` ("60/1") is set where the source's varies, or where
+    the encoder's own choice for such a rate lost pictures. `handling` is what is done to the
+    picture beside compressing it. `aim` is the search's target where the floors of the check say
+    something else, as for a film that is tone-mapped. `max_average_bps` bounds the picture's
+    average bitrate where the workflow bounds the file. `then` is what the next attempt aims for
+    where the check fails; `best_effort` says that the better of the attempts is published even so.
     """
 
     route: Route

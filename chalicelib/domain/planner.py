@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 from chalicelib.domain import dial
 from chalicelib.domain.bitrate import preset_cap_bps, source_bps
@@ -46,7 +47,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         route=Route.ENCODE,
         preset=preset.name,
         reasons=(
-            *_why(video, preset, width, height, max_bitrate),
+            *_why(facts, video, preset, width, height, max_bitrate),
             *handling_words(handled, video),
         ),
         losses=sentences,
@@ -67,6 +68,7 @@ def make_plan(facts: MediaFacts, preset: Preset, workflow: Workflow) -> Plan:
         then=preset.then,
         audio=tuple(audio_plan(track) for track in facts.audio),
         rotate=video.rotation_deg != 0,
+        frame_rate=facts.pace.roomy if facts.pace else None,
         handling=handled,
     )
     return within(_with_search(plan, facts, preset), facts, workflow)
@@ -97,7 +99,12 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
 
 
 def _why(
-    video: VideoTrack, preset: Preset, width: int, height: int, max_bitrate_bps: int
+    facts: MediaFacts,
+    video: VideoTrack,
+    preset: Preset,
+    width: int,
+    height: int,
+    max_bitrate_bps: int,
 ) -> Iterator[str]:
     level = dial.label(preset.qvbr_level)
     yield (
@@ -112,9 +119,19 @@ def _why(
     if video.rotation_deg:
         yield f"Filmed turned by {video.rotation_deg}°, so the picture is turned upright."
     if (width, height) == (video.display_width, video.display_height):
-        yield f"The picture stays {width}x{height}; the frame rate follows the original."
+        yield f"The picture stays {width}x{height}; {_rate_words(facts)}."
     else:
         yield (
             f"The picture goes from {video.display_width}x{video.display_height} "
-            f"to {width}x{height}; the frame rate follows the original."
+            f"to {width}x{height}; {_rate_words(facts)}."
         )
+
+
+def _rate_words(facts: MediaFacts) -> str:
+    if facts.pace is None or facts.pace.roomy is None:
+        return "the frame rate follows the original"
+    rate = round(float(Fraction(facts.pace.roomy)), 2)
+    return (
+        f"the frame rate, which varies ({facts.pace.average:.3g} pictures a second on average), "
+        f"becomes a constant {rate:g}, where each picture has its place"
+    )

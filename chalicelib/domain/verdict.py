@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 from chalicelib.domain.attempts import aimed_higher, at_rate, tightened
 from chalicelib.domain.floors import floors, missed
@@ -160,7 +161,8 @@ def next_plan(
         return tightened(plan, bps, result_size_bytes, max_output_bytes)
     if lost := lost_frames(tracks, measurement.result_tracks):
         rate = roomy_rate(tracks)
-        return at_rate(plan, rate, lost) if rate and plan.frame_rate is None else None
+        is_higher = rate and Fraction(rate) > Fraction(plan.frame_rate or 0)
+        return at_rate(plan, rate, lost) if rate and is_higher else None
     low = score_problems(plan, measurement)
     if not low or plan.best_effort:
         return None

@@ -27,6 +27,7 @@ def inspect(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         activity=told.activity,
         beside=told.beside,
         odd_turn=told.odd_turn,
+        pace=told.pace,
     )
     ledger.write(services, job, facts=facts)
     return {}

@@ -31,10 +31,10 @@ def test_a_screen_recording_keeps_every_picture(studio: Studio, tmp_path: Path) 
     job = studio.finished(studio.job_id(studio.drop(clip)))
     assert job.status is Status.COMPLETED, job.reason
     assert job.plan is not None
-    assert (job.attempt, job.plan.frame_rate) == (2, "30/1")
+    assert (job.attempt, job.plan.frame_rate) == (1, "30/1")
     with av.open(str(studio.published(job))) as result:
         assert result.streams.video[0].average_rate == 30
-    assert "pictures would be lost" in studio.row(job.job_id)["Reason"]
+    assert "becomes a constant 30" in studio.row(job.job_id)["Reason"]
 
 
 def test_a_recording_of_a_browser_need_not_tell_its_length(studio: Studio, tmp_path: Path) -> None:

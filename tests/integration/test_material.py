@@ -335,8 +335,21 @@ def test_a_phone_held_upright_whose_clock_jitters(tmp_path: Path) -> None:
     done = compressed(source)
     assert done.accepted, done.verdict
     assert (done.picture.width, done.picture.height) == (96, 160)
+    assert done.plan.frame_rate == "30/1"
     assert done.picture.frame_rate == 30.0
     assert done.picture.rotation_deg == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [("film.mp4", "varies"), ("film.mkv", "would be lost")])
+def test_quick_moments_keep_their_pictures(tmp_path: Path, name: str, said: str) -> None:
+    """Foreseen where the file has an index, and else found by the measurement."""
+    bursts = "settb=1/90000,select='lt(t,0.3)+not(mod(n,10))'"
+    vp9 = ("-c:v", "mpeg4", "-q:v", "1") if name.endswith("mkv") else ()
+    source = film(tmp_path / name, "-fps_mode", "vfr", *vp9, filters=bursts, rate="30", seconds=1.3)
+    done = compressed(source)
+    assert done.accepted, done.verdict
+    assert done.plan.frame_rate == "30/1" and any(said in reason for reason in done.plan.reasons)
+    assert done.picture.frame_rate == 30.0
 
 
 def test_a_mirrored_picture_is_left_alone(tmp_path: Path) -> None:

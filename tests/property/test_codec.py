@@ -34,6 +34,7 @@ MODULES = (
     "media",
     "money",
     "notice",
+    "pace",
     "plan",
     "samples",
     "preset",

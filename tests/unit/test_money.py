@@ -58,6 +58,12 @@ def test_a_minute_costs(
     assert found == pytest.approx(usd_per_minute)
 
 
+def test_the_rate_that_is_asked_for_is_what_is_billed() -> None:
+    slow = some_facts(video=a_video(frame_rate=10.0))
+    usd = [encode_cost_usd(a_plan(frame_rate=rate), slow, the_prices()) for rate in (None, "60/1")]
+    assert usd[1] == pytest.approx(usd[0] * the_prices().fps_60_multiplier)
+
+
 def test_an_hour_costs_sixty_minutes() -> None:
     assert cost(seconds=3600.0) == pytest.approx(0.90)
 

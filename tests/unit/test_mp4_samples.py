@@ -108,6 +108,26 @@ def test_a_hostile_index_is_refused(data: bytes) -> None:
         found(data)
 
 
+def test_pictures_are_counted_as_they_are_shown() -> None:
+    """Decoded evenly, and shown so only with their delays."""
+    sizes = numbers(7, 200)
+    steady = film(table(sizes, numbers(1, 200, 40)))
+    assert survey(*reading(steady)).pace is None
+    delays = box(b"ctts", bytes(4), numbers(2, 100, 0, 100, 20))
+    tables = table(sizes, numbers(2, 100, 40, 100, 100))
+    uneven = survey(*reading(film(tables))).pace
+    assert uneven is not None and uneven.roomy == "25/1"
+    delayed = survey(*reading(film(box(b"stbl", tables[8:], delays)))).pace
+    assert delayed is not None and delayed.roomy == "25/1"
+    back = box(b"ctts", bytes(4), numbers(2, 100, 2**32 - 40, 100, 0))
+    assert survey(*reading(film(box(b"stbl", tables[8:], back)))).pace is not None
+    short = box(b"ctts", bytes(4), numbers(1, 3, 40))
+    assert (
+        survey(*reading(film(box(b"stbl", table(sizes, numbers(1, 200, 40))[8:], short)))).pace
+        is None
+    )
+
+
 def test_a_real_file_is_read_as_ffmpeg_wrote_it(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i"]

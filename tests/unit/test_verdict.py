@@ -292,6 +292,8 @@ def test_lost_pictures_are_fetched_back_by_a_higher_frame_rate() -> None:
     again = next_plan(a_plan(), varying(1 / 60, "50/1"))
     assert again is not None
     assert (again.frame_rate, again.qvbr_level) == ("60/1", a_plan().qvbr_level)
+    foreseen = next_plan(a_plan(frame_rate="50/1"), varying(1 / 60, "50/1"))
+    assert foreseen is not None and foreseen.frame_rate == "60/1"
 
 
 @pytest.mark.parametrize(

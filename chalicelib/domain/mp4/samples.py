@@ -1,6 +1,6 @@
 """How many bytes each picture of an MP4 or MOV has, read from its index without the film.
 
-Source: ISO/IEC 14496-12 sections 8.6.1.2 (stts), 8.6.2 (stss), 8.7.3.2 (stsz).
+Source: ISO/IEC 14496-12 sections 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.6.2 (stss), 8.7.3.2 (stsz).
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from fractions import Fraction
+from itertools import accumulate, pairwise
+
+from chalicelib.domain.pace import PICTURES_LIMIT, Pace, pace
 
 from .beside import Beside, beside, odd_turn
 from .boxes import Box, Mp4Error, Read, Source, load_moov, top_level
@@ -60,12 +63,14 @@ class Survey:
             them. A picture that others build on is counted where they are.
         beside: what there is beside picture and sound; of Matroska too.
         odd_turn: how the picture is shown, where it is not by quarter turns.
+        pace: how its pictures come, where their rate varies.
     """
 
     writer: str | None = None
     activity: tuple[int, ...] = ()
     beside: tuple[Beside, ...] = ()
     odd_turn: str | None = None
+    pace: Pace | None = None
 
 
 def survey(read: Read, size_bytes: int) -> Survey:
@@ -83,6 +88,7 @@ def survey(read: Read, size_bytes: int) -> Survey:
         activity=activity(pictures) if pictures else (),
         beside=beside(metadata_of(moov)),
         odd_turn=odd_turn(moov),
+        pace=_pace(moov),
     )
 
 
@@ -143,6 +149,43 @@ def _pictures(moov: Box) -> Pictures | None:
         if handler_type(trak.first(b"mdia")) == b"vide":
             return _of_track(trak)
     return None
+
+
+def _pace(moov: Box) -> Pace | None:
+    for trak in moov.all(b"trak"):
+        if handler_type(trak.first(b"mdia")) == b"vide":
+            table, header = trak.first(b"mdia", b"minf", b"stbl"), trak.first(b"mdia", b"mdhd")
+            if table is None or header is None or (timescale := _timescale(header)) <= 0:
+                return None
+            return pace(_shown(table), Fraction(1, timescale))
+    return None
+
+
+def _shown(table: Box) -> Sequence[int]:
+    """When the pictures are shown, in order: as they are decoded, each with its own delay."""
+    decoded = _run_lengths(table.first(b"stts"), PICTURES_LIMIT)
+    delays = _run_lengths(table.first(b"ctts"), PICTURES_LIMIT)
+    starts = list(accumulate(decoded, initial=0))[:-1]
+    if len(delays) == len(starts):
+        starts = [start + _signed(delay) for start, delay in zip(starts, delays, strict=True)]
+    return sorted(set(starts))
+
+
+def _signed(delay: int) -> int:
+    """As version 1 has it; no picture of version 0 waits for so long."""
+    return delay - 2**32 if delay >= 2**31 else delay
+
+
+def _run_lengths(box: Box | None, limit: int) -> Sequence[int]:
+    """The value of each picture, from a list of how many have which; the first so many."""
+    if box is None or len(box.payload) < 8:
+        return ()
+    (entries,) = struct.unpack_from(">I", box.payload, 4)
+    runs = _words(box.payload, 8, 2 * entries)
+    values = array("I")
+    for count, value in zip(runs[::2], runs[1::2], strict=False):
+        values.extend(array("I", [value]) * min(count, limit - len(values)))
+    return values
 
 
 def _of_track(trak: Box) -> Pictures | None:
