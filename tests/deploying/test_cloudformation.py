@@ -174,6 +174,55 @@ def test_a_creation_that_fails_is_undone_and_can_only_be_deleted(
         stack.plan(template(Queue=QUEUE), ChangeSetType="CREATE")
 
 
+NEW_ONLY = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate"}
+NO_QUEUE = Fault(service="sqs", operation="CreateQueue", status=400, code="Nope")
+
+
+def buckets(stack: Stack, place: Place) -> set[str]:
+    names = [bucket["Name"] for bucket in place.client("s3").list_buckets()["Buckets"]]
+    return {one.removeprefix(f"{stack.name}-") for one in names if one.startswith(stack.name)}
+
+
+def test_what_is_retained_but_on_creation_goes_only_when_its_creation_is_undone(
+    stack: Stack, place: Place
+) -> None:
+    place.cloud.faults.add(NO_QUEUE)
+    last = {**QUEUE, "DependsOn": ["New", "Kept"]}
+    assert stack.execute(stack.plan(template(New=NEW_ONLY, Kept=BUCKET, Queue=last))) == (
+        "ROLLBACK_COMPLETE"
+    )
+    assert buckets(stack, place) == {"kept"}
+    stack.client.delete_stack(StackName=stack.name)
+    assert stack.settled() == "DELETE_COMPLETE"
+
+    # The same in an update
+    stack.execute(stack.plan(template(First={"Type": "AWS::SQS::Queue"})))
+    place.cloud.faults.add(NO_QUEUE)
+    more = template(First={"Type": "AWS::SQS::Queue"}, New=NEW_ONLY, Queue=last, Kept=BUCKET)
+    assert stack.execute(stack.plan(more)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert buckets(stack, place) == {"kept"}
+
+    # Once there, it stays: when it is taken out, and with the whole stack.
+    plain = template(First={"Type": "AWS::SQS::Queue"})
+    stack.execute(stack.plan(template(**plain["Resources"], New=NEW_ONLY)))
+    plan = stack.plan(plain)
+    assert plan["Changes"][0]["ResourceChange"]["PolicyAction"] == "Retain"
+    assert stack.execute(plan) == "UPDATE_COMPLETE"
+    assert buckets(stack, place) == {"kept", "new"}
+
+
+def test_a_protected_pool_stands_in_the_way_of_a_roll_back(stack: Stack, place: Place) -> None:
+    pool = {
+        "Type": "AWS::Cognito::UserPool",
+        "DeletionPolicy": "RetainExceptOnCreate",
+        "Properties": {"UserPoolName": stack.name, "DeletionProtection": "ACTIVE"},
+    }
+    place.cloud.faults.add(NO_QUEUE)
+    last = {**QUEUE, "DependsOn": ["Pool"]}
+    assert stack.execute(stack.plan(template(Pool=pool, Queue=last))) == "ROLLBACK_FAILED"
+    assert ("Pool", "DELETE_FAILED") in stack.events()
+
+
 def test_an_update_that_fails_leaves_what_was_there(stack: Stack, place: Place) -> None:
     def waiting(seconds: int) -> dict[str, Any]:
         return {**QUEUE, "Properties": {**QUEUE["Properties"], "VisibilityTimeout": seconds}}

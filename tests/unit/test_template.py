@@ -443,8 +443,17 @@ def test_temporary_files_expire_and_results_stay(template: Template) -> None:
     assert tier["Fn::If"][0] == "TiersResults"
     assert tier["Fn::If"][1]["Transitions"][0]["StorageClass"] == "INTELLIGENT_TIERING"
     assert template["Parameters"]["ResultsStorageClass"]["Default"] == "STANDARD"
-    for name in ("CompressedBucket", "JobsTable"):
-        assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+
+
+def test_what_cannot_be_had_again_outlives_the_stack_but_not_a_failed_first_try(
+    template: Template,
+) -> None:
+    for name in ("CompressedBucket", "JobsTable", "People"):
+        about = template["Resources"][name]
+        assert about["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert about["UpdateReplacePolicy"] == "Retain"
+    # Cognito would refuse to take the pool back with the rest.
+    assert "DeletionProtection" not in template["Resources"]["People"]["Properties"]
 
 
 # Queues and events

@@ -87,7 +87,8 @@ def differences(
     for name in sorted({*old.resources, *new.resources}):
         if name not in new.resources:
             policy = old.resources[name].get("DeletionPolicy", "Delete")
-            retained = {"PolicyAction": "Retain" if policy == "Retain" else "Delete"}
+            kept = policy in ("Retain", "RetainExceptOnCreate")
+            retained = {"PolicyAction": "Retain" if kept else "Delete"}
             changes.append(_change("Remove", name, old, physical_ids, **retained))
         elif name not in old.resources:
             changes.append(_change("Add", name, new, {}))

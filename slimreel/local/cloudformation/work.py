@@ -25,6 +25,9 @@ from slimreel.local.stack.order import creation_order
 from slimreel.local.stack.removal import remove
 
 _STACK = "AWS::CloudFormation::Stack"
+#: Deletion policies that keep a resource; the second one does not where its making is rolled back.
+#: Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+RETAINED = ("Retain", "RetainExceptOnCreate")
 
 
 class Work:
@@ -186,10 +189,7 @@ class Work:
         change_set = record.change_sets[record.pending]
         left = []
         for name in _deletion_order(change_set.template, [r.logical_id for r in living(record)]):
-            resource = record.resources[name]
-            if resource.deletion_policy == "RetainExceptOnCreate":
-                resource.deletion_policy = "Delete"
-            if not self._delete(record, resource):
+            if not self._delete(record, record.resources[name], undone=True):
                 left.append(name)
         record.template, record.parameters = change_set.template, change_set.parameters
         self._stack(record, "ROLLBACK_FAILED" if left else "ROLLBACK_COMPLETE")
@@ -227,7 +227,7 @@ class Work:
             return
         self._stack(record, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         for resource in [one for one in living(record) if one.logical_id not in before]:
-            self._delete(record, resource, even_retained=True)
+            self._delete(record, resource, undone=True)
         self._stack(record, "UPDATE_ROLLBACK_COMPLETE")
 
     def _take_away_old(
@@ -248,8 +248,12 @@ class Work:
                 )
                 self._delete(record, old)
 
-    def _delete(self, record: Record, resource: Resource, *, even_retained: bool = False) -> bool:
-        kept = resource.deletion_policy in ("Retain", "RetainExceptOnCreate") and not even_retained
+    def _delete(self, record: Record, resource: Resource, *, undone: bool = False) -> bool:
+        """
+        Args:
+            undone: what made it is rolled back.
+        """
+        kept = resource.deletion_policy in (("Retain",) if undone else RETAINED)
         if kept or not resource.physical_id:
             self._mark(record, resource, "DELETE_SKIPPED" if kept else "DELETE_COMPLETE")
             return True

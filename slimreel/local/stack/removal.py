@@ -96,6 +96,20 @@ def _machine(client: Clients, machine: str) -> None:
     client("stepfunctions").delete_state_machine(stateMachineArn=machine)
 
 
+def _pool(client: Clients, pool: str) -> None:
+    """Raises: NotRemoved: it is protected, as Cognito says and moto does not."""
+    cognito = client("cognito-idp")
+    if (
+        cognito.describe_user_pool(UserPoolId=pool)["UserPool"].get("DeletionProtection")
+        == "ACTIVE"
+    ):
+        raise NotRemoved(
+            "The user pool cannot be deleted because deletion protection is activated. "
+            "Deletion protection must be inactivated first."
+        )
+    cognito.delete_user_pool(UserPoolId=pool)
+
+
 def _of_a_pool(client: Clients, delete: Callable[[Any, str], object]) -> None:
     """Delete something by the pool it is in, which its physical id does not tell."""
     cognito = client("cognito-idp")
@@ -155,9 +169,7 @@ _REMOVALS: Mapping[str, Callable[[Clients, str], None]] = {
     "AWS::StepFunctions::StateMachine": _machine,
     "AWS::Events::Rule": _rule,
     "AWS::MediaConvert::Queue": lambda client, name: client("mediaconvert").delete_queue(Name=name),
-    "AWS::Cognito::UserPool": lambda client, pool: client("cognito-idp").delete_user_pool(
-        UserPoolId=pool
-    ),
+    "AWS::Cognito::UserPool": _pool,
     "AWS::Cognito::UserPoolClient": _pool_client,
     "AWS::Cognito::UserPoolGroup": _pool_group,
     "AWS::Cognito::UserPoolDomain": _pool_domain,
