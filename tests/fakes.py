@@ -31,7 +31,7 @@ from chalicelib.adapters.storage import Found, ObjectExists, ObjectMissing, Obje
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
-from chalicelib.domain.job import Job
+from chalicelib.domain.job import Job, Status
 from chalicelib.domain.job_list import (
     Asked,
     JobSummary,
@@ -174,10 +174,11 @@ class Records(Failing):
         self, job_id: str, run: int, step: str, at: str, *, ended: bool = False
     ) -> Job | None:
         self._may_fail("append_moment")
-        job = self._read(job_id)
-        if job is None or job.run != run or job.step == step or not (ended or job.status.is_open):
+        item = self.items.get((f"job#{job_id}", "job"))
+        if item is None or item["run"] != run or item.get("step") == step:
             return None
-        item = self.items[f"job#{job_id}", "job"]
+        if not (ended or Status(item["status"]).is_open):
+            return None
         item["step"] = step
         moment = {"step": step, "at": at, "run": run}
         item["timeline"] = [*item.get("timeline", []), moment]
@@ -330,7 +331,10 @@ class Catalogue(Failing):
 
 def _stored(value: Any) -> Any:
     """As it comes back from a database: plain, and never the same object."""
-    return json.loads(json.dumps(to_plain(value)))
+    plain = to_plain(value)
+    if plain is None or isinstance(plain, str | int | float):
+        return plain
+    return json.loads(json.dumps(plain))
 
 
 def _holds(value: Any, wanted: Any) -> bool:

@@ -12,17 +12,23 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
+#: Plain already. By exact type: an enum's member may be a text, too.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
 def to_plain(value: Any) -> Any:
     """Plain data for a dataclass, tuple, enum, mapping or scalar; None fields are left out."""
+    if type(value) in _PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        pairs = ((name, getattr(value, name)) for name in _names(type(value)))
         return {name: to_plain(item) for name, item in pairs if item is not None}
     if isinstance(value, Enum):
         return value.value
@@ -31,6 +37,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return value
+
+
+@functools.cache
+def _names(cls: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
 def from_plain(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -42,7 +53,8 @@ def from_plain(cls: type[T], data: Mapping[str, Any]) -> T:
     values: dict[str, Any] = {}
     for name, build, is_needed, may_be_none in _fields(cls):  # type: ignore[arg-type]
         if name in data:
-            values[name] = build(data[name])
+            value = data[name]
+            values[name] = value if build is None or value is None else build(value)
         elif is_needed:
             if not may_be_none:
                 raise KeyError(f"{cls.__name__} needs {name!r}")
@@ -50,12 +62,12 @@ def from_plain(cls: type[T], data: Mapping[str, Any]) -> T:
     return cls(**values)
 
 
-#: Rebuilds one value from plain data.
+#: Rebuilds one value that is not None.
 Build = Callable[[Any], Any]
 
 
 @functools.cache
-def _fields(cls: Hashable) -> tuple[tuple[str, Build, bool, bool], ...]:
+def _fields(cls: Hashable) -> tuple[tuple[str, Build | None, bool, bool], ...]:
     """Of each field: its name, how its value is rebuilt, whether it lacks a default, and whether it
     may be None. Looked up once: a record has some fifty fields, and every step reads one or two.
     """
@@ -64,7 +76,7 @@ def _fields(cls: Hashable) -> tuple[tuple[str, Build, bool, bool], ...]:
     return tuple(
         (
             field.name,
-            _or_none(_build(hints[field.name])),
+            _build(hints[field.name]),
             field.default is missing and field.default_factory is missing,
             type(None) in typing.get_args(hints[field.name]),
         )
@@ -72,26 +84,31 @@ def _fields(cls: Hashable) -> tuple[tuple[str, Build, bool, bool], ...]:
     )
 
 
-def _or_none(build: Build) -> Build:
-    return lambda value: None if value is None else build(value)
-
-
 @functools.cache
-def _build(hint: Hashable) -> Build:
+def _build(hint: Hashable) -> Build | None:
+    """None for what plain data holds as it is: most fields of a record, and a call for each would
+    be most of what reading one takes.
+    """
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         wanted = [part for part in typing.get_args(hint) if part is not type(None)]
-        return _or_none(_build(wanted[0]))
+        return _build(wanted[0])
     if origin is tuple:
-        item = _or_none(_build(typing.get_args(hint)[0]))
-        return lambda value: tuple(item(part) for part in value)
+        item = _build(typing.get_args(hint)[0])
+        return tuple if item is None else functools.partial(_tuple, item)
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
-        item = _or_none(_build(typing.get_args(hint)[1]))
-        return lambda value: {key: item(part) for key, part in value.items()}
+        item = _build(typing.get_args(hint)[1])
+        return dict if item is None else functools.partial(_mapping, item)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return functools.partial(from_plain, hint)
-    if hint is int or hint is float:
-        return hint
-    return lambda value: value
+    return hint if hint is int or hint is float else None
+
+
+def _tuple(item: Build, value: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple([None if part is None else item(part) for part in value])
+
+
+def _mapping(item: Build, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: None if part is None else item(part) for key, part in value.items()}

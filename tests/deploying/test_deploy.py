@@ -34,7 +34,7 @@ def until(look: Callable[[], Any], what: str, wait_s: float = 60.0) -> Any:
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(0.25)
     raise AssertionError(f"waited {wait_s:.0f} s for {what}")
 
 
@@ -89,10 +89,12 @@ def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -
     outputs = outputs_of(the_stack(place))
     clip = camera_clip(tmp_path / "Scene 4.mov")
     file_id = place.cloud.drive.add_file(made.folder_id, clip.name, clip)
-    records = Records(place.cloud.resource("dynamodb").Table(outputs["JobsTableName"]))
+    table = place.cloud.resource("dynamodb").Table(outputs["JobsTableName"])
+    records = Records(table)
 
     def ended() -> Job | None:
-        jobs = [records.get(one["job_id"]) for one in _listed(place, outputs)]
+        items = [item for item in table.scan()["Items"] if item.get("job_id")]
+        jobs = [records.get(item["job_id"]) for item in items]
         closed = [job for job in jobs if job is not None and not job.status.is_open]
         return closed[0] if closed and closed[0].notices_sent else None
 
@@ -118,7 +120,7 @@ def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -
     assert (values["MaxCostPerDay"], values["NoticeEmail"]) == ("20", "team@example.com")
 
     # Out again: videos and records stay, and can be deleted later, even from another machine.
-    films, table = outputs["CompressedBucketName"], outputs["JobsTableName"]
+    films = outputs["CompressedBucketName"]
     status, said = slimreel("destroy", "--stage", STAGE, "--yes")
     assert status == 0, said
     assert f"kept: 1 video in {films}" in said
@@ -134,15 +136,10 @@ def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -
     status, said = slimreel(*again, "--confirm", STAGE)
     assert status == 0 and f"Deleted the bucket {films} with 1 video." in said
     tables = place.client("dynamodb").list_tables()["TableNames"]
-    assert table not in tables
+    assert outputs["JobsTableName"] not in tables
     status, said = slimreel(*again, "--confirm", STAGE)
     assert status == 0 and said.startswith(f"There is no slimreel-{STAGE} in account")
     assert clip.name in [path.name for path in made.folder.iterdir()]
-
-
-def _listed(place: Place, outputs: dict[str, str]) -> list[dict[str, Any]]:
-    table = place.cloud.resource("dynamodb").Table(outputs["JobsTableName"])
-    return [item for item in table.scan()["Items"] if item.get("job_id")]
 
 
 def _stack_lives(place: Place) -> bool:

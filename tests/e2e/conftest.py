@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from chalicelib.adapters.records import Records
 from chalicelib.domain import keys
 from chalicelib.domain.drive import Candidate, candidate
 from chalicelib.domain.job import Job
 from slimreel.local.deployment import Deployment, deployed
 from slimreel.local.mail import Mail
+from tests.e2e.glance import Glance
 
 T = TypeVar("T")
 #: Where people may submit from, and who may be called back there: a test listens on that port.
@@ -37,6 +40,11 @@ class Studio:
 
     deployment: Deployment
 
+    @cached_property
+    def _records(self) -> Records:
+        table_name = self.deployment.stack.resources["JobsTable"]
+        return Records(Glance(self.deployment.cloud, table_name))
+
     def drop(self, path: Path, *, name: str | None = None, **options: Any) -> str:
         """Upload a file to the inbox through Drive's own bookkeeping; returns its Drive id."""
         drive = self.deployment.cloud.drive
@@ -49,7 +57,7 @@ class Studio:
         return keys.job_id("compress", file_id, found.version_key)
 
     def job(self, job_id: str) -> Job | None:
-        return self.deployment.records.get(job_id)
+        return self._records.get(job_id)
 
     def is_in(self, job_id: str, step: str) -> bool | None:
         job = self.job(job_id)
@@ -94,7 +102,7 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
         found = look()
         if found is not None:
             return found
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"waited {wait_s:.0f} s for {what}")
 
 

@@ -35,6 +35,7 @@ class Up:
 
     home: Path
     runs: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    aws: dict[str, Any] = field(default_factory=dict)
 
     @property
     def drive(self) -> Path:
@@ -72,7 +73,7 @@ class Up:
         while not is_so():
             assert self.runs[-1].poll() is None, f"it ended: {self.screen}"
             assert time.monotonic() < end, f"waited in vain for {what}: {self.screen}"
-            time.sleep(0.1)
+            time.sleep(0.25)
 
     def dies_at(self, service: str, operation: str, nth: int = 1) -> None:
         """Have it killed, with everything it started, at the nth such call, and wait for that."""
@@ -83,7 +84,8 @@ class Up:
 
     def jobs(self) -> dict[str, Job]:
         """By file name; a second job of one file would show as a missing other one."""
-        table = self._aws(boto3.resource, "dynamodb").Table(self.ready["resources"]["JobsTable"])
+        dynamodb = self._aws(boto3.resource, "dynamodb")
+        table = dynamodb.Table(self.ready["resources"]["JobsTable"])
         items = table.scan()["Items"]
         records = Records(table)
         found = [records.get(i["pk"].removeprefix("job#")) for i in items if i["sk"] == "job"]
@@ -107,14 +109,17 @@ class Up:
         return [path.read_text() for path in Path(self.ready["mail_dir"]).glob("*.eml")]
 
     def _aws(self, make: Any, service: str) -> Any:
+        """Made once: that takes longer than many calls, and the address stays the same."""
         told = self.ready
-        return make(
-            service,
-            region_name=told["region"],
-            endpoint_url=told["endpoint_url"],
-            aws_access_key_id=told["access_key_id"],
-            aws_secret_access_key=told["secret_access_key"],
-        )
+        if service not in self.aws:
+            self.aws[service] = make(
+                service,
+                region_name=told["region"],
+                endpoint_url=told["endpoint_url"],
+                aws_access_key_id=told["access_key_id"],
+                aws_secret_access_key=told["secret_access_key"],
+            )
+        return self.aws[service]
 
 
 @pytest.fixture
