@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_the_command_lists_and_sends_back(
     stage.put(stage.dead["drive-events"], {"file_id": "1", "file_name": "[b]a", "reason": "no"})
     assert main(["redrive", "--stage", "test"]) == 0
     said = capsys.readouterr().out
-    assert "drive-events: 1 given up, the oldest for 0 s" in said
+    assert re.search(r"drive-events: 1 given up, the oldest for \d+ s", said)
     assert "“[b]a” (1) could not be started: no" in said
     assert "rows: nothing was given up" in said
     assert main(["redrive", "drive-events", "--stage", "test", "--json"]) == 0
