@@ -1,6 +1,7 @@
 """What each level gives on ordinary films, and the scales on which a film's own curve is straight.
 
-Scores are compared as decibels of what is missing to a perfect one, and bitrates as powers of two.
+Scores are compared in decibels: SSIM by how little is missing to a perfect one, VMAF, which
+flattens at both ends, by what is there over what is missing. Bitrates are powers of two.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from collections.abc import Sequence
 from chalicelib.domain.score import SCREEN
 from chalicelib.domain.text import rounded_down
 
-#: What a perfect score is; VMAF's a little beyond, because it hardly ever reaches 100.
-PERFECT = {"SSIM": 1.0, "VMAF": 104.0}
-#: The mean score of each level, 1 to 10: SSIM over 11 public films
-#: (docs/mediaconvert-stand-in.md), VMAF (v0.6.1) over 3 s of 8 of them (docs/quality.md).
+#: What a perfect score is; VMAF's a little beyond, so that a copy is a number, too.
+PERFECT = {"SSIM": 1.0, "VMAF": 100.5}
+#: The mean score of each level, 1 to 10, over 11 public films: SSIM
+#: (docs/mediaconvert-stand-in.md), VMAF v0.6.1 as they fill a screen (docs/quality.md).
 TYPICAL_SCORES = {
     "SSIM": (0.9307, 0.9491, 0.9635, 0.9727, 0.9793, 0.9850, 0.9894, 0.9918, 0.9936, 0.9954),
-    "VMAF": (65.63, 75.15, 82.51, 87.29, 90.78, 93.46, 95.37, 96.53, 97.28, 97.82),
+    "VMAF": (55.4, 65.2, 73.6, 80.0, 85.2, 89.5, 92.9, 95.0, 96.5, 97.6),
 }
 #: What a picture's VMAF loses in decibels each time it is magnified twofold to fill a screen, for
-#: which VMAF's model was made: the encoder reports what the picture scores at its own size. (Nine
-#: films magnified 1.5 to 3 times, where they come to 88 to 97: 0.2 to 2.0 dB; predicted with this,
-#: VMAF is off by 0.84, root mean square. docs/quality.md)
+#: which VMAF's model was made: the encoder reports what the picture scores at its own size. Films
+#: differ: eight, magnified 1.5 to 3 times, lose 1.8 to 5.8 dB where they come to 93
+#: (docs/quality.md).
 #: Source: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md
-SCREEN_DB = 1.5
+SCREEN_DB = 3.0
 #: kbit/s of each level at 1080p30, likewise.
 TYPICAL_KBPS = (720, 991, 1386, 1844, 2457, 3335, 4472, 5908, 7945, 11406)
 
@@ -55,9 +56,10 @@ def _between_levels(values: Sequence[float], level: float) -> float:
 
 
 def to_db(score: float, metric: str) -> float:
-    """How little is missing to a perfect score, in decibels; at most 60."""
-    missing = 1 - score / PERFECT[metric]
-    return -10 * math.log10(min(max(missing, 1e-6), 2.0))
+    """A score on the scale on which levels are about evenly far apart; at most 60."""
+    missing = min(max(1 - score / PERFECT[metric], 1e-6), 2.0)
+    there = max(1 - missing, 1e-6) if metric == "VMAF" else 1.0
+    return 10 * math.log10(there / missing)
 
 
 def shown(score: float, metric: str) -> str:
@@ -70,4 +72,5 @@ def shown(score: float, metric: str) -> str:
 
 
 def from_db(decibels: float, metric: str) -> float:
-    return PERFECT[metric] * (1 - 10 ** (-decibels / 10))
+    ratio: float = 10 ** (-decibels / 10)
+    return PERFECT[metric] * (1 / (1 + ratio) if metric == "VMAF" else 1 - ratio)

@@ -20,7 +20,8 @@ from chalicelib.domain.search import Point, Search, Target
 MARGIN_DB = 0.1
 #: A target further than this above what the highest level promises is given up without an encode;
 #: further still by so much for each level between that one and the highest that was tried.
-HOPELESS_DB, HOPELESS_DB_A_LEVEL = 1.0, 0.3
+HOPELESS_DB = {"SSIM": 1.0, "VMAF": 2.0}
+HOPELESS_DB_A_LEVEL = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def at_level(search: Search, level: float, *, duration_s: float, other_bytes: in
 def hopeless_db(search: Search) -> float:
     """How far below a target the highest level's promise may be and still be tried."""
     tried = max(point.level for point in search.points)
-    return HOPELESS_DB + HOPELESS_DB_A_LEVEL * (dial.HIGHEST - tried)
+    return HOPELESS_DB[search.metric] + HOPELESS_DB_A_LEVEL * (dial.HIGHEST - tried)
 
 
 def best_promise(search: Search) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from chalicelib.domain.bitrate import CODEC_BITS
 from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.ordinary import typical_log2
 from chalicelib.domain.plan import Plan, Route
-from chalicelib.domain.search import levels_to_try
+from chalicelib.domain.search import ordinary_level
 from chalicelib.domain.sound import sound_bps
 
 #: The pixel rate of `TYPICAL_KBPS`, and how bitrate grows with it at equal quality.
@@ -27,9 +27,8 @@ def likely_bytes(plan: Plan, facts: MediaFacts) -> int | None:
     if plan.route not in (Route.SEARCH, Route.ENCODE) or duration_s is None or facts.video is None:
         return None
     assert plan.width and plan.height and plan.qvbr_level
-    lost_db = plan.search.lost_on_screen_db if plan.search else 0.0
     searched = plan.route is Route.SEARCH
-    level = levels_to_try(plan.target, lost_db)[0] + 1 if searched else plan.qvbr_level
+    level = ordinary_level(plan.target) if searched else plan.qvbr_level
     pixel_rate = plan.width * plan.height * (facts.video.frame_rate or 30)
     kbps: float = 2 ** typical_log2(level) * (pixel_rate / _REFERENCE) ** _POWER
     kbps *= CODEC_BITS.get(plan.codec, 1.0)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain import dial
-from chalicelib.domain.ordinary import TYPICAL_SCORES, from_db, lost_on_screen_db, to_db
+from chalicelib.domain.ordinary import TYPICAL_SCORES, lost_on_screen_db
 from chalicelib.domain.samples import Sample, effort_ratio, samples
 from chalicelib.domain.score import SCREEN
 
@@ -24,8 +24,10 @@ WORK_SHARE = 0.15
 #: ... and of films up to two minutes this many seconds: MediaConvert bills 10 s of each output
 #: anyway (chalicelib/data/prices.toml).
 SHORT_FILM_S, SHORT_FILM_WORK_S = 120.0, 20.0
-#: Levels to try lie this far below and above the one that gives the target on ordinary films.
-BELOW, ABOVE = 1.0, 2.0
+#: Levels to try start this far below the one that gives the target on ordinary films, and lie this
+#: far apart. VMAF hardly moves above its targets, so what it does there tells little.
+BELOW = {"SSIM": 1.0, "VMAF": 4.0}
+APART = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def sampling(
 ) -> Search:
     """The search for a film of any length."""
     lost_db = lost_on_screen_db(target.metric, *size)
-    levels = levels_to_try(target, lost_db)
+    levels = levels_to_try(target)
     work_s = SHORT_FILM_WORK_S if duration_s <= SHORT_FILM_S else WORK_SHARE * duration_s
     chosen = samples(duration_s, activity, budget_s=work_s / len(levels))
     sampled_s = sum(sample.length_s for sample in chosen)
@@ -133,14 +135,14 @@ def sampling(
     )
 
 
-def levels_to_try(target: Target, lost_db: float = 0.0) -> tuple[float, float]:
-    """A level below and one above the one that ordinary films need.
-
-    Args:
-        lost_db: see `Search.lost_on_screen_db`.
-    """
-    wanted = from_db(to_db(target.mean, target.metric) + lost_db, target.metric)
+def ordinary_level(target: Target) -> int:
+    """The level that gives the target on ordinary films; the highest where none does."""
     scores = TYPICAL_SCORES[target.metric]
-    ordinary = next((n for n, score in enumerate(scores, start=1) if score >= wanted - 1e-9), 10)
-    low = min(max(ordinary - BELOW, dial.LOWEST), dial.HIGHEST - BELOW - ABOVE)
-    return dial.nearest(low), dial.nearest(low + BELOW + ABOVE)
+    return next((n for n, score in enumerate(scores, start=1) if score >= target.mean), 10)
+
+
+def levels_to_try(target: Target) -> tuple[float, float]:
+    """Two levels about the one that ordinary films need."""
+    low = ordinary_level(target) - BELOW[target.metric]
+    low = min(max(low, dial.LOWEST), dial.HIGHEST - APART)
+    return dial.nearest(low), dial.nearest(low + APART)

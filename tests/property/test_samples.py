@@ -206,8 +206,6 @@ def test_vmaf_is_predicted_as_the_picture_looks_on_a_screen(
     own = point(search.sampling(target, 60.0), 5.0, [95.0] * 500, None, 1000)
     assert to_db(own.mean, "VMAF") - to_db(found.mean, "VMAF") == pytest.approx(lost_db, abs=1e-4)
     assert (found.worst < 95.0) == (lost_db > 0)
-    # a higher level is needed, so higher ones are tried
-    assert (plan.levels > search.sampling(target, 60.0).levels) == (lost_db > 0)
     assert search.sampling(replace(target, metric="SSIM", mean=0.9), 60.0, size=size) == (
         search.sampling(replace(target, metric="SSIM", mean=0.9), 60.0)
     )

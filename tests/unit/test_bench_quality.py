@@ -55,7 +55,7 @@ def a_row(name: str, first: Encoded, final: Encoded, best: Encoded) -> Row:
         search=search,
         first=first,
         final=final,
-        again_cpu_s=None if final is first else final.cpu_s,
+        again_cpu_s=() if final is first else final.cpu_s,
         best=best,
         exact_bytes=95_000.0,
         search_cpu_s=2.0,
