@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import dial, prediction
 from chalicelib.domain.curve import rising
-from chalicelib.domain.ordinary import from_db, to_db, typical_db, typical_log2
+from chalicelib.domain.ordinary import SCREEN_DB, from_db, to_db, typical_db, typical_log2
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Point, Search, Target
 
@@ -228,3 +228,33 @@ def test_the_dial_has_ends() -> None:
     assert dial.above(7.0, by=1.0) == 8.0
     assert dial.nearest(7.4) == 7.33
     assert (dial.label(8.0), dial.label(7.33)) == ("8", "7.33")
+
+
+#: What the encoder said of whole films at levels 4 and 7, by how much they are magnified on a
+#: screen (twofold: 1.0), and the lowest level at which they reach VMAF 93 there (docs/quality.md).
+MEASURED = [
+    pytest.param(90.2, 96.7, 0.58, 6.33, id="juggle"),
+    pytest.param(94.8, 99.7, 0.58, 4.67, id="Tokyo"),
+    pytest.param(77.8, 92.9, 0.0, 7.33, id="bbb"),
+    pytest.param(90.4, 95.9, 1.32, 7.67, id="car"),
+    pytest.param(85.3, 95.1, 1.58, 9.0, id="chaplin"),
+    pytest.param(93.4, 96.9, 0.56, 5.0, id="screen recording"),
+    pytest.param(84.7, 97.4, 1.26, 8.33, id="tears"),
+    pytest.param(87.0, 96.6, 0.58, 6.33, id="trailer"),
+    pytest.param(91.8, 96.7, 0.91, 6.33, id="vtest"),
+]
+
+
+@pytest.mark.parametrize(("at_four", "at_seven", "octaves", "needed"), MEASURED)
+def test_real_films_are_first_encoded_near_the_level_they_need_for_vmaf(
+    at_four: float, at_seven: float, octaves: float, needed: float
+) -> None:
+    def on_screen(score: float) -> float:
+        return from_db(to_db(score, "VMAF") - SCREEN_DB * octaves, "VMAF")
+
+    tried = (
+        Point(level=level, bitrate_bps=1, mean=on_screen(score), worst=on_screen(score))
+        for level, score in ((4.0, at_four), (7.0, at_seven))
+    )
+    level = level_of(a_search("VMAF", *tried), Target(metric="VMAF", mean=93.0))
+    assert abs(level - needed) <= 4 / 3

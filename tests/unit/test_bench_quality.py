@@ -55,7 +55,7 @@ def a_row(name: str, first: Encoded, final: Encoded, best: Encoded) -> Row:
         search=search,
         first=first,
         final=final,
-        again_cpu_s=() if final is first else final.cpu_s,
+        again_cpu_s=() if final is first else (final.cpu_s,),
         best=best,
         exact_bytes=95_000.0,
         search_cpu_s=2.0,
@@ -94,7 +94,7 @@ def test_the_page_adds_up_the_clips_and_leaves_the_medley_out() -> None:
     assert "210 kB, +0 % against the lowest level" in page
     assert "-48 % against level 3 for all" in page
     assert "against HandBrake's Fast 1080p30: -65 % as it is, -30 % at an equal score" in page
-    assert "one encode of each 20 s, samples 4 s, a second encode of 1 clips 10 s" in page
+    assert "one encode of each 20 s, samples 4 s, 1 further encodes 10 s" in page
     assert "would take 5 of each, 100 s" in page
 
 
