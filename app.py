@@ -144,6 +144,11 @@ def publish(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("publish", event, context)
 
 
+@app.lambda_function(name="write_back")
+def write_back(event: Any, context: Any) -> dict[str, Any]:
+    return triggers.step("write_back", event, context)
+
+
 @app.lambda_function(name="announce")
 def announce(event: Any, context: Any) -> dict[str, Any]:
     return triggers.step("announce", event, context)

@@ -273,6 +273,9 @@ def _flow_logs(workflow: str) -> Template:
 _FOLDERS = {
     ("start", "drive_folder"): "Id of the Google Drive folder that starts {}.",
     ("review", "done_folder"): "Id of the Google Drive folder for approved originals of {}.",
+    ("write_back", "to"): (
+        "Id of the Google Drive folder for results of {}, or beside: where each original lies."
+    ),
 }
 
 

@@ -31,6 +31,7 @@ STEPS = {
     "measure": "Decode and compare with the original",
     "verify": "Judge",
     "publish": "Publish to S3",
+    "write_back": "Put into Drive",
     "announce": "Email and Airtable",
     "fail": "Close with a reason",
 }

@@ -21,8 +21,11 @@ from chalicelib.adapters.airtable_desk import LogPage, Webhook, Wishes
 from chalicelib.adapters.drive_errors import (
     ChannelIdTaken,
     DownloadCut,
+    DriveUnavailable,
+    FileExists,
     FileGone,
     PageTokenInvalid,
+    UploadGone,
 )
 from chalicelib.adapters.metrics import Metrics
 from chalicelib.adapters.records import Below, Outside
@@ -30,7 +33,7 @@ from chalicelib.adapters.secrets import SecretMissing
 from chalicelib.adapters.storage import Found, ObjectExists, ObjectMissing, ObjectVersion
 from chalicelib.config import settings
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
+from chalicelib.domain.drive import FOLDER_TYPE, Change, ChangePage, Channel, DriveFile
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.job_list import (
     Asked,
@@ -560,6 +563,8 @@ class Drive(Failing):
         super().__init__()
         self.files: dict[str, DriveFile] = {}
         self.contents: dict[str, bytes] = {}
+        self.folders: dict[str, DriveFile] = {}
+        self.add_folder(INBOX)
         self.log: dict[str, int] = {}  # file id to the place of its last change
         self.oldest_token = 1
         self.page_size = 1000
@@ -614,9 +619,18 @@ class Drive(Failing):
 
     def get(self, file_id: str) -> DriveFile:
         self._may_fail("get")
+        if file_id in self.folders:
+            return self.folders[file_id]
         if file_id not in self.files:
             raise FileGone("The file is gone.", status=404)
         return self.files[file_id]
+
+    def add_folder(self, folder_id: str, **facts: Any) -> None:
+        """One that nobody hears of."""
+        plain: dict[str, Any] = dict.fromkeys(field.name for field in fields(DriveFile))
+        plain |= {"name": folder_id, "mime_type": FOLDER_TYPE, "parents": (), "trashed": False}
+        plain |= {"can_download": True, "can_add": True, "file_id": folder_id}
+        self.folders[folder_id] = DriveFile(**plain | facts)
 
     def list_folder(self, folder_id: str) -> Iterator[DriveFile]:
         self._may_fail("list_folder")
@@ -921,18 +935,102 @@ class Desk(Failing):
         return LogPage(cursor=len(self.log) + 1, names=names)
 
 
+@dataclass
+class _DriveUpload:
+    new: dict[str, Any]
+    size_bytes: int
+    replaces: bool
+    body: bytes = b""
+    is_over: bool = False
+
+
 class DriveWriter(Failing):
-    """Moves the files of a `Drive`."""
+    """Moves the files of a `Drive`, and puts new ones there."""
 
     def __init__(self, drive: Drive) -> None:
         super().__init__()
         self._drive = drive
+        self.uploads: dict[str, _DriveUpload] = {}
+        self.cuts: list[int] = []  # after how many bytes the next pieces break off
+        self.rubbish = 0  # so many of the next uploads arrive as something else
+        self._ids = 0
 
     def move(self, file_id: str, *, into: str, out_of: Sequence[str]) -> None:
         self._may_fail("move")
         if file_id not in self._drive.files:
             raise FileGone("The file is gone.", status=404)
         self._drive.change(file_id, parents=(into,))
+
+    def new_file_id(self) -> str:
+        self._may_fail("new_file_id")
+        self._ids += 1
+        return f"made-{self._ids}"
+
+    def has_name(self, folder_id: str, name: str) -> bool:
+        self._may_fail("has_name")
+        there = [f for f in self._drive.files.values() if folder_id in f.parents and not f.trashed]
+        return any(file.name == name for file in there)
+
+    def begin_upload(
+        self,
+        *,
+        file_id: str,
+        folder_id: str | None,
+        name: str,
+        mime_type: str,
+        size_bytes: int,
+        properties: Mapping[str, str],
+    ) -> str:
+        self._may_fail("begin_upload")
+        replaces = folder_id is None
+        if file_id in self._drive.files and not replaces:
+            raise FileExists("There is one.", status=409, code="fileIdInUse")
+        new = {"file_id": file_id, "name": name, "parents": (folder_id,), "mime_type": mime_type}
+        marked = {"of_job": properties["slimreel"]}
+        url = f"https://drive.example/upload/{len(self.uploads) + 1}"
+        self.uploads[url] = _DriveUpload(new | marked, size_bytes, replaces)
+        return url
+
+    def send(
+        self, session_url: str, *, start: int, body: bytes, size_bytes: int
+    ) -> DriveFile | int:
+        self._may_fail("send")
+        upload = self._upload(session_url)
+        assert upload.size_bytes == size_bytes and start <= len(upload.body)
+        cut = self.cuts.pop(0) if self.cuts else None
+        upload.body = upload.body[:start] + (body if cut is None else body[:cut])
+        if cut is not None:
+            raise DriveUnavailable("The connection broke.")
+        return self._reached(upload)
+
+    def sent(self, session_url: str, size_bytes: int) -> DriveFile | int:
+        self._may_fail("sent")
+        return self._reached(self._upload(session_url))
+
+    def _upload(self, session_url: str) -> _DriveUpload:
+        if session_url not in self.uploads:
+            raise UploadGone("Google Drive has forgotten the upload.", status=404)
+        return self.uploads[session_url]
+
+    def _reached(self, upload: _DriveUpload) -> DriveFile | int:
+        file_id = upload.new["file_id"]
+        if len(upload.body) < upload.size_bytes:
+            return len(upload.body)
+        if not upload.is_over:
+            if file_id in self._drive.files and not upload.replaces:
+                raise FileExists("There is one.", status=409, code="fileIdInUse")
+            content = upload.body
+            if self.rubbish:
+                self.rubbish, content = self.rubbish - 1, content[::-1]
+            if upload.replaces:
+                self._drive.replace(file_id, content)
+            else:
+                self._drive.add(upload.new["name"], content, **self._without_name(upload.new))
+            upload.is_over = True
+        return self._drive.files[file_id]
+
+    def _without_name(self, new: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in new.items() if key != "name"}
 
 
 class Callbacks(Failing):

@@ -17,11 +17,13 @@ from chalicelib.adapters.drive_errors import CallRefused, DriveError, FileGone, 
 from chalicelib.adapters.drive_http import GoogleClients
 from chalicelib.adapters.drive_retry import Retry
 from chalicelib.domain.drive import Change, ChangePage, Channel, DriveFile
+from chalicelib.domain.write_back import PROPERTY
 
 LOG = logging.getLogger(__name__)
 
 FILE_FIELDS = (
-    "id,name,mimeType,size,md5Checksum,headRevisionId,parents,trashed,capabilities(canDownload),"
+    "id,name,mimeType,size,md5Checksum,headRevisionId,parents,trashed,"
+    "capabilities(canDownload,canAddChildren),properties,appProperties,"
     "owners(displayName,emailAddress),lastModifyingUser(displayName,emailAddress),createdTime,"
     "modifiedTime,webViewLink,shortcutDetails(targetId),"
     "videoMediaMetadata(durationMillis,width,height)"
@@ -216,6 +218,8 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
     owners = raw.get("owners") or [{}]
     modifier = raw.get("lastModifyingUser") or {}
     video = raw.get("videoMediaMetadata") or {}
+    # Its own app's properties nobody else can change; all apps' are seen with other credentials.
+    marked = {**(raw.get("properties") or {}), **(raw.get("appProperties") or {})}
     duration_ms = video.get("durationMillis")
     size = raw.get("size")
     return DriveFile(
@@ -237,6 +241,8 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
         video_duration_s=None if duration_ms is None else int(duration_ms) / 1000,
         video_width=_whole(video.get("width")),
         video_height=_whole(video.get("height")),
+        can_add=bool((raw.get("capabilities") or {}).get("canAddChildren", True)),
+        of_job=marked.get(PROPERTY),
     )
 
 

@@ -7,10 +7,12 @@ DriveError
 ├── FileChanged            the file is not the one we started to read; look again   (Temporary)
 ├── PageTokenInvalid       start the change log anew and list the whole folder
 ├── ChannelIdTaken         a channel of this id exists already; use a new id
+├── FileExists             a file has the id that a new one was to have
 ├── CallRefused            Drive understood and said no: rights, scopes, a wrong setting
 └── DriveUnavailable       nothing is wrong with the file; try again later          (Temporary)
     ├── RateLimited        still too many calls after all our retries
-    └── DownloadCut        the bytes ended early; `received_bytes` of them were good
+    ├── DownloadCut        the bytes ended early; `received_bytes` of them were good
+    └── UploadGone         Drive does not know the upload any more; begin another
 
 `reason` of each (also its text) is one sentence for a person.
 Source: https://developers.google.com/workspace/drive/api/guides/handle-errors
@@ -61,6 +63,10 @@ class ChannelIdTaken(DriveError):
     """A channel of this id exists; perhaps our own, whose answer was lost."""
 
 
+class FileExists(DriveError):
+    """There is a file of the id that we wanted to make one with; perhaps made by us before."""
+
+
 class CallRefused(DriveError):
     """Drive refused for good: credentials, rights, or something in the request."""
 
@@ -85,6 +91,10 @@ class DownloadCut(DriveUnavailable):
         self.received_bytes = received_bytes
 
 
+class UploadGone(DriveUnavailable):
+    """An upload ended without its file: it expired after a week, or Drive lost it."""
+
+
 #: Reasons that mean: slow down. Drive sends them with 403 as well as 429.
 _RATE = frozenset(("rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"))
 #: downloadQuotaExceeded is not in Google's list, but seen often (rclone/rclone issue 2652).
@@ -103,13 +113,18 @@ def classify(status: int, code: str, message: str) -> DriveError:
     if code in _RATE or status == 429:
         reason = "Google Drive asks us to slow down."
         return RateLimited(reason, status=status, code=code)
-    if code in _QUOTA:
+    if code in _QUOTA and "storage quota" in message.lower():
+        code = "storageQuotaExceeded"  # the older name: github.com/iterative/PyDrive2/issues/238
+    elif code in _QUOTA:
         reason = "Google Drive's daily allowance is used up; there is more tomorrow."
         return QuotaExceeded(reason, status=status, code=code)
     if code in _FORBIDDEN:
         return DownloadForbidden(_FORBIDDEN[code], status=status, code=code)
     if code == "channelIdNotUnique":
         return ChannelIdTaken(f"Google Drive: {message}.", status=status, code=code)
+    if status == 409 or code == "fileIdInUse":
+        reason = "There is a file of this id in Google Drive already."
+        return FileExists(reason, status=status, code=code)
     if status == 404:
         reason = "The file is gone from Google Drive, or is no longer shared with us."
         return FileGone(reason, status=status, code=code)

@@ -41,9 +41,10 @@ class GoogleClients:
         timeout_s: how long to wait for a connection, and for each next byte.
         """
         self.base_url = api_url.rstrip("/") + "/drive/v3/"
+        self.upload_url = api_url.rstrip("/") + "/upload/drive/v3/"
         self._root_url = api_url.rstrip("/") + "/"
         self._credentials_json = credentials_json
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._scopes = scopes
         self._lock = threading.Lock()
         self._shared: tuple[Any, Any] | None = None
@@ -74,13 +75,13 @@ class GoogleClients:
         from google.auth.transport.requests import AuthorizedSession
 
         _, credentials = self._service_and_credentials()
-        return AuthorizedSession(credentials, refresh_timeout=self._timeout_s)
+        return AuthorizedSession(credentials, refresh_timeout=self.timeout_s)
 
     def _new_http(self) -> Any:
         from google_auth_httplib2 import AuthorizedHttp
 
         _, credentials = self._service_and_credentials()
-        return AuthorizedHttp(credentials, http=_plain_http(self._timeout_s))
+        return AuthorizedHttp(credentials, http=_plain_http(self.timeout_s))
 
     def _service_and_credentials(self) -> tuple[Any, Any]:
         with self._lock:
@@ -97,7 +98,7 @@ class GoogleClients:
         # client_options.api_endpoint would leave uploads and batches on Google's own host.
         document |= {"rootUrl": self._root_url, "baseUrl": self.base_url}
         document.pop("mtlsRootUrl", None)
-        return build_from_document(document, http=_plain_http(self._timeout_s))
+        return build_from_document(document, http=_plain_http(self.timeout_s))
 
 
 class _Lender:

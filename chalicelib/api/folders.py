@@ -45,7 +45,7 @@ def _list(folder_id: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
         raise
     except DriveError as error:
         raise BadRequest(f"Drive folder {folder_id}: {error.reason}") from error
-    videos = [_view(file) for file in files if is_video(file)]
+    videos = [_view(file) for file in files if is_video(file) and file.of_job is None]
     return 200, {"videos": videos, "next_page": next_page}
 
 

@@ -59,6 +59,8 @@ class DriveFile:
         uploader: the best we know of who put this content here: a name, else an email.
         video_duration_s, video_width, video_height: what Drive measured; None until Drive has
             looked at the video.
+        can_add: that we may put files into this folder, as far as Drive says.
+        of_job: the job whose result Slimreel has put here; None for everything else.
     """
 
     file_id: str
@@ -79,6 +81,8 @@ class DriveFile:
     video_duration_s: float | None
     video_width: int | None = None
     video_height: int | None = None
+    can_add: bool = True
+    of_job: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +189,8 @@ def _why_not(file: DriveFile, folder_id: str) -> str | None:
         return "is not in the watched folder"
     if file.trashed:
         return "is in the bin"
+    if file.of_job is not None:
+        return f"is the result of job {file.of_job[:40]!r}, written by Slimreel itself"
     if file.mime_type == FOLDER_TYPE:
         return "is a folder"
     if file.mime_type == SHORTCUT_TYPE:

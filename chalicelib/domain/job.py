@@ -11,6 +11,7 @@ from chalicelib.domain.media import MediaFacts
 from chalicelib.domain.plan import Plan
 from chalicelib.domain.review import Approval, Review
 from chalicelib.domain.verdict import Verdict
+from chalicelib.domain.write_back import WriteBack
 
 
 class Status(StrEnum):
@@ -156,6 +157,7 @@ class Job:
         published_run: the run that published `published_key`.
         copy_under_way: the copy to the compressed bucket that was begun, where it takes several
             invocations.
+        write_back: the way of a published result into Drive, where the workflow wants it there.
         link_number: how many links to the result were revoked.
         litter: keys in the compressed bucket that are not the result: a copy that was begun and not
             published, or a result that a later run's has replaced.
@@ -228,6 +230,7 @@ class Job:
     published_size_bytes: int | None = None
     published_run: int | None = None
     copy_under_way: str | None = None
+    write_back: WriteBack | None = None
     link_number: int = 0
     litter: tuple[str, ...] = ()
     cost_usd: float | None = None
@@ -253,6 +256,14 @@ class Job:
     @property
     def preset(self) -> str | None:
         return self.plan.preset if self.plan else None
+
+    @property
+    def way_back(self) -> WriteBack | None:
+        """Into Drive, of what is published; None where that is nothing of ours there."""
+        back = self.write_back
+        if self.published_key is None or back is None or back.run != self.published_run:
+            return None
+        return back
 
     @property
     def savings_bytes(self) -> int | None:

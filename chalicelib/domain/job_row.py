@@ -7,10 +7,11 @@ from typing import Any
 from chalicelib.domain.control import moment
 from chalicelib.domain.job import Job
 from chalicelib.domain.review import answer_words
-from chalicelib.domain.row import ANSWER_FIELD, KEY_FIELD, REVIEW_FIELD
+from chalicelib.domain.row import ANSWER_FIELD, DRIVE_COPY_FIELD, KEY_FIELD, REVIEW_FIELD
 from chalicelib.domain.score import QualityScore
 from chalicelib.domain.text import one_line, parse_iso, seconds_between
 from chalicelib.domain.verdict import Decision
+from chalicelib.domain.write_back import not_in_drive
 
 MB = 1_000_000
 
@@ -50,6 +51,7 @@ def job_row(job: Job, *, link: str | None) -> dict[str, Any]:
         "Cost (USD)": job.cost_usd,
         "Error Message": job.error,
         **_review(job),
+        **_drive_copy(job),
     }
 
 
@@ -61,6 +63,13 @@ def _review(job: Job) -> dict[str, str | None]:
         return {}
     taken: dict[str, str | None] = {ANSWER_FIELD: answer_words(job.review)}
     return taken | {REVIEW_FIELD: None} if job.review.number > job.review_shown else taken
+
+
+def _drive_copy(job: Job) -> dict[str, str | None]:
+    """Once there was one: a base that was set up before lacks the field."""
+    if job.write_back is None:
+        return {}
+    return {DRIVE_COPY_FIELD: job.way_back.url if job.way_back else None}
 
 
 def quality_note(job: Job) -> str | None:
@@ -109,7 +118,8 @@ def _reason(job: Job) -> str | None:
     """What it waits for, or how it ended; and why these settings, while they matter to what is or
     will be published, with what they cost.
     """
-    lines = [line for line in (dropped_again(job), job.waiting, job.reason) if line]
+    said = (dropped_again(job), job.waiting, job.reason, not_in_drive(job.way_back))
+    lines = [line for line in said if line]
     if job.plan and (job.status.is_open or _accepted(job)):
         lost = [*job.plan.losses, *(job.restored.lost if job.restored else ())]
         lines += [*job.plan.reasons, *(f"Not carried over: {one_line(loss)}" for loss in lost)]

@@ -13,6 +13,7 @@ from chalicelib.domain.codec import to_plain
 from chalicelib.domain.job import Job
 from chalicelib.domain.job_list import JobSummary
 from chalicelib.domain.verdict import Decision
+from chalicelib.domain.write_back import not_in_drive
 
 
 def job_view(job: Job, *, link: str | None, row_url: str | None = None) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def job_view(job: Job, *, link: str | None, row_url: str | None = None) -> dict[
         "progress": _progress(job),
         "quality": _quality(job),
         "published": _published(job, link),
+        "drive_copy": _drive_copy(job),
         "result_deleted": job.result_deleted,
         "row_url": row_url,
         "review": _review(job),
@@ -136,6 +138,19 @@ def _review(job: Job) -> dict[str, Any] | None:
         "at": review.at,
         "answer": review.answer,
         "is_approved": job.approved is not None,
+    }
+
+
+def _drive_copy(job: Job) -> dict[str, Any] | None:
+    """Of what is published, where the workflow wants it in Drive."""
+    back = job.way_back
+    if back is None:
+        return None
+    return {
+        "url": back.url,
+        "name": back.name,
+        "written_at": back.written_at,
+        "problem": not_in_drive(back),
     }
 
 

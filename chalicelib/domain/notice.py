@@ -17,6 +17,7 @@ from chalicelib.domain.losses import unsaid
 from chalicelib.domain.money import Prices, storage_usd_per_month
 from chalicelib.domain.score import QualityScore
 from chalicelib.domain.text import clock, human_size, minutes_and_seconds, one_line, percent
+from chalicelib.domain.write_back import not_in_drive
 
 SUBJECT_LIMIT = 99
 KINDS = {
@@ -135,7 +136,7 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     if job.measurement and job.measurement.scores:
         figures = "; ".join(_figures(score) for score in job.measurement.scores)
         lines.append(f"Quality: {figures}. Measured by Slimreel against your original.")
-    lines += ["", f"Watch or download: {link}"]
+    lines += ["", f"Watch or download: {link}", *_in_drive(job)]
     said = job.plan.losses if job.plan else ()
     lost = [*said, *unsaid(said, job.restored.lost if job.restored else ())]
     if lost:
@@ -144,6 +145,16 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
         lines += ["", "What was noticed:", *(f"- {note}" for note in job.measurement.notes)]
     lines += ["", "What to do next: review the video and its row. Your original is untouched."]
     return f"{_name(job)} is compressed and checked.", lines
+
+
+def _in_drive(job: Job) -> list[str]:
+    back = job.way_back
+    if back is None:
+        return []
+    if back.url is not None:
+        return [f"In Google Drive: {one_line(back.name or '')} {back.url}"]
+    said = not_in_drive(back) or "It is being put into Google Drive; its row will say where."
+    return ["", one_line(said)]
 
 
 def _figures(score: QualityScore) -> str:

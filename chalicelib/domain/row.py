@@ -33,6 +33,8 @@ STATUS_COLOURS: Mapping[str, str] = {
 REVIEW_FIELD, ANSWER_FIELD = "Review", "Review Answer"
 """People choose in the one; Slimreel answers in the other, and empties the one."""
 
+DRIVE_COPY_FIELD = "Drive Copy URL"
+
 REVIEWER_FIELD = "Reviewed By"
 """Who chose last. Airtable makes such a field by hand only, so it may not be there.
 Source: https://airtable.com/developers/web/api/field-model (lastModifiedBy)"""
@@ -161,6 +163,11 @@ FIELDS: tuple[Field, ...] = (
         name="Original URL",
         type="url",
         description="The uploaded file in Google Drive.",
+    ),
+    Field(
+        name=DRIVE_COPY_FIELD,
+        type="url",
+        description="The result in Google Drive, where the workflow puts it there.",
     ),
     Field(
         name="Original Uploader",

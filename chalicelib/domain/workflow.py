@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import SlimreelError
+from chalicelib.domain.write_back import BESIDE, SUFFIX
 
 _PARAMETER = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
 NOTICE_KINDS = ("started", "completed", "kept", "failed", "cancelled")
@@ -34,6 +35,9 @@ class Workflow:
         weekly: send a summary every Monday.
         done_folder: the Drive folder into which the original of an approved result is moved; None
             leaves it where it is.
+        write_back_to: the Drive folder into which results are written, or `BESIDE`, which is where
+            each original lies; None writes none.
+        write_back_suffix: what a result is called more than its original; None for what is usual.
     """
 
     name: str
@@ -48,6 +52,15 @@ class Workflow:
     digest_minutes: int = 10
     weekly: bool = False
     done_folder: str | None = None
+    write_back_to: str | None = None
+    write_back_suffix: str | None = None
+
+    @property
+    def result_suffix(self) -> str:
+        """What a result written back is called more than its original."""
+        if self.write_back_suffix is not None:
+            return self.write_back_suffix
+        return SUFFIX if self.write_back_to == BESIDE else ""
 
 
 def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) -> Workflow:
@@ -63,6 +76,7 @@ def workflow(name: str, data: Mapping[str, Any], parameters: Mapping[str, str]) 
             drive_folder=_folder(str(data["start"]["drive_folder"]), parameters),
             done_folder=_optional_folder(data.get("review", {}), "done_folder", parameters),
             **_emails(data.get("notify", {})),
+            **_way_back(data.get("write_back", {}), parameters),
             **policy,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
@@ -75,6 +89,17 @@ def _emails(notify: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
     settings = {name: value for name, value in notify.items() if name != "kinds"}
     return {"notify_kinds": _kinds(notify.get("kinds", DEFAULT_KINDS)), **settings}
+
+
+def _way_back(section: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    unknown = section.keys() - {"to", "suffix"}
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+    to, suffix = section.get("to"), section.get("suffix")
+    return {
+        "write_back_to": None if to is None else _folder(str(to), parameters),
+        "write_back_suffix": None if suffix is None else str(suffix),
+    }
 
 
 def _kinds(kinds: Iterable[str]) -> tuple[str, ...]:

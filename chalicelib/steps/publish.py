@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.config import all_workflows
 from chalicelib.domain import keys
 from chalicelib.domain.errors import JobClosed, Temporary
 from chalicelib.domain.job import Job
 from chalicelib.domain.verdict import Decision
+from chalicelib.domain.write_back import of_run
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
+from chalicelib.steps.write_back import wanted_by
 
 
 def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
@@ -20,8 +23,8 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
     litter from then on: however this ends, the record knows every object of the job.
     """
     assert job.verdict is not None
-    if job.published_run == job.run:
-        return {}  # this invocation is a repeat
+    if job.published_run == job.run:  # this invocation is a repeat
+        return {"writes_back": job.way_back is not None and not job.way_back.is_over}
     original = job.verdict.decision is Decision.KEEP_ORIGINAL
     source_key = job.source_key if original else job.result_key
     size_bytes = job.size_bytes if original else job.result_size_bytes
@@ -44,6 +47,8 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         if not whole:
             # The flow calls again after a moment, eight times: enough for 5 TB.
             raise Temporary("The film is so large that publishing it takes several rounds.")
+    wanted = not original and wanted_by(all_workflows().get(job.workflow), job)
+    way_back = of_run(job.run, job.write_back) if wanted else job.write_back
     try:
         ledger.write(
             services,
@@ -54,6 +59,7 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
             published_run=job.run,
             litter=_without(job, key),
             copy_under_way=None,
+            write_back=way_back,
         )
     except JobClosed:
         # We slept while the job ended. Nobody may come back for what we have just put there.
@@ -61,7 +67,7 @@ def publish(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         if now is not None and now.published_key != key:
             services.storage.delete_prefix(*target)
         raise
-    return {}
+    return {"writes_back": wanted}
 
 
 def _note(services: Services, job: Job, mark: str) -> None:

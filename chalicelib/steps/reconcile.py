@@ -13,6 +13,7 @@ Source: https://docs.aws.amazon.com/general/latest/gr/mediaconvert.html (service
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from chalicelib.steps.later import or_later
 from chalicelib.steps.review import carry_out
 from chalicelib.steps.settle import settle
 from chalicelib.steps.sync import start_execution
+from chalicelib.steps.write_back import try_again
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,9 @@ SETTLE_S = 150
 OUTLIVED_S = 960
 #: No step, wait or encode of a film that goes on takes so long without a word of it.
 STUCK_AFTER = timedelta(days=1)
+#: What a round may take to write results into Drive that it did not take at first. An upload that
+#: is not through by then goes on in the next.
+WRITE_BACK_S = 60.0
 #: So many jobs in a row that could not be settled, and the rest wait for the next time: a topic
 #: that is away must not use up the time of those whose encodes have ended.
 UNSETTLED_IN_A_ROW = 3
@@ -81,6 +86,7 @@ def reconcile(
     unsettled_in_a_row = open_jobs = stuck_jobs = 0
     to_digest: list[Job] = []
     away: set[str] = set()  # of those to be called back
+    ways_back = _WaysBack()
     for listed in services.records.open_jobs():
         open_jobs += listed.status.is_open
         stuck_jobs += _is_stuck(listed, now)
@@ -97,6 +103,8 @@ def reconcile(
                 _reconcile_job(services, job, encodes)
             elif job.digest_since is not None:
                 to_digest.append(job)
+            elif job.way_back is not None and job.way_back.waits_alone:
+                ways_back.go_on(services, job, now)
             elif unsettled_in_a_row < UNSETTLED_IN_A_ROW and _claimed(services, job, now):
                 long_ago = _ended_long_ago(job, now)
                 settled = settle(services, job, nothing_runs=long_ago, away=away)
@@ -117,7 +125,34 @@ def _is_stuck(job: Job, now: datetime) -> bool:
         moved = job.completed_at or job.updated_at  # looking after it changes `updated_at`
     else:
         moved = max([job.updated_at, *(moment.at for moment in job.timeline[-1:])])
+    if job.way_back is not None and job.way_back.waits_alone:
+        return False  # its row says what it waits for, and for a week at most
     return job.waiting is None and now - parse_iso(moved) > STUCK_AFTER
+
+
+class _WaysBack:
+    """The results that Drive did not take at first, as many as there is time for."""
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+        self._refused: set[str] = set()  # workflows: what is wrong is often wrong for all of theirs
+
+    def go_on(self, services: Services, job: Job, now: datetime) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + WRITE_BACK_S
+        back = job.way_back
+        assert back is not None
+        if not back.is_over:
+            has_time = time.monotonic() < self._deadline
+            if not back.is_due(now) or not has_time or job.workflow in self._refused:
+                return
+            if not _claimed(services, job, now):
+                return
+            if not try_again(services, job, self._deadline):
+                self._refused.add(job.workflow)
+            job = services.records.get(job.job_id) or job
+        if job.way_back is None or job.way_back.is_over:
+            settle(services, job, nothing_runs=_ended_long_ago(job, now))
 
 
 def _tell_of_many(services: Services, waiting: Sequence[Job], now: datetime) -> None:

@@ -9,6 +9,7 @@ the list of open ones, and `reconcile` comes back to it.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from chalicelib.domain import keys
 from chalicelib.domain.job import Job, Status
@@ -62,9 +63,21 @@ def settle(
         return True  # `reconcile` has to come back: they are called by a time-table of their own
     if told and told[0].digest_since is not None:
         return True  # `reconcile` has to come back: the list of open jobs is what digests go by
+    if job.way_back is not None and not job.way_back.is_over:
+        _leave_to_write_back(services, job)
+        return True  # `reconcile` has to come back: it is not in Drive yet
     if job.review is None or not job.review.is_pending:  # else `reconcile` has to come back
         services.records.settle(job.job_id, job.run, only_if={"review": job.review})
     return True
+
+
+def _leave_to_write_back(services: Services, job: Job) -> None:
+    """From now on `reconcile` looks after nothing else of the job, however long Drive refuses."""
+    back = job.way_back
+    if back is not None and not back.waits_alone:
+        alone = {"write_back": replace(back, waits_alone=True)}
+        unchanged = {"run": job.run, "write_back": back}
+        services.records.update(job.job_id, alone, only_if=unchanged, row=False)
 
 
 def _called_back(services: Services, job: Job, away: set[str] | None) -> bool:

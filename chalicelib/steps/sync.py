@@ -23,7 +23,7 @@ from chalicelib.adapters.drive_errors import FileGone, PageTokenInvalid
 from chalicelib.adapters.records import Outside
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
-from chalicelib.domain.drive import Candidate, ChangePage, DriveFile, candidate
+from chalicelib.domain.drive import Candidate, ChangePage, DriveFile, candidate, is_video
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import iso
 from chalicelib.domain.workflow import Workflow
@@ -31,6 +31,7 @@ from chalicelib.services import Services
 from chalicelib.steps.aside import give_up, set_aside
 from chalicelib.steps.dropped_again import dropped, gone
 from chalicelib.steps.ledger import tell_row_writer
+from chalicelib.steps.write_back import written_state
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,9 @@ def _give_up_unreadable(reading: _Reading, page: ChangePage) -> None:
 
 
 def _start_jobs_of(services: Services, file: DriveFile) -> list[Job]:
-    jobs = []
+    jobs: list[Job] = []
+    if _is_result(services, file):
+        return jobs
     for workflow in all_workflows().values():
         if workflow.drive_folder:
             found = candidate(file, workflow.drive_folder)
@@ -244,6 +247,21 @@ def _start_jobs_of(services: Services, file: DriveFile) -> list[Job]:
             if workflow.drive_folder in file.parents:
                 log.info("Drive file %s ignored: %s", found.file_id, found.reason)
     return jobs
+
+
+def _is_result(services: Services, file: DriveFile) -> bool:
+    """Whether Slimreel has put the file there. It is never taken for somebody's video, in whichever
+    folder it lies: results would be made of results for ever.
+
+    The file says so itself; the note that was made before it was there holds where that is lost.
+    """
+    watched = {workflow.drive_folder for workflow in all_workflows().values()}
+    if not is_video(file) or watched.isdisjoint(file.parents):
+        return False
+    job_id = file.of_job or services.records.state(*written_state(file.file_id)).get("job_id")
+    if job_id is not None:
+        log.info("Drive file %s ignored: job %s wrote it there", file.file_id, str(job_id)[:40])
+    return job_id is not None
 
 
 def start_job(services: Services, workflow: Workflow, found: Candidate) -> Job:

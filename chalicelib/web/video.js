@@ -63,6 +63,7 @@ export async function video(box, { me, rest }) {
           h("p", { class: "reason" }, pill(job.status), " ", h("span", {}, job.waiting || job.reason || ""))),
         h("div", { class: "buttons" }, buttons())),
       h("p", { class: "trouble problem", role: "alert", hidden: true }),
+      job.drive_copy?.problem ? h("p", { class: "problem" }, job.drive_copy.problem) : null,
       job.is_open ? h("p", { class: "going" }, progress({ ...job.progress, waiting: job.waiting })) : null,
       h("div", { class: "columns" },
         h("div", {},
@@ -82,6 +83,7 @@ export async function video(box, { me, rest }) {
       may && !job.is_open ? h("button", { onclick: retry }, "Encode again …") : null,
       may && job.is_open ? h("button", { onclick: cancel }, "Cancel …") : null,
       job.file.url ? h("a", { class: "button", href: job.file.url, target: "_blank", rel: "noopener noreferrer" }, "Open in Drive") : null,
+      job.drive_copy?.url ? h("a", { class: "button", href: job.drive_copy.url, target: "_blank", rel: "noopener noreferrer", title: job.drive_copy.name }, "Result in Drive") : null,
       details.row_url ? h("a", { class: "button", href: details.row_url, target: "_blank", rel: "noopener noreferrer" }, "Open row") : null,
       h("a", { class: "button", href: `#/pipeline/${encodeURIComponent(job.workflow)}?job=${job.job_id}` }, "Its path"),
     ];

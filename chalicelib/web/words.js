@@ -53,6 +53,6 @@ export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString(
 export const STEPS = {
   waiting: "Waiting", register: "Take on", fetch: "Copy from Drive", inspect: "Look inside", plan: "Decide",
   budget: "Wait for budget", sample: "Try samples", encode: "Encode", choose: "Choose a setting",
-  restore: "Restore metadata", measure: "Compare", verify: "Check", publish: "Publish", announce: "Announce", fail: "Report",
+  restore: "Restore metadata", measure: "Compare", verify: "Check", publish: "Publish", write_back: "Put into Drive", announce: "Announce", fail: "Report",
 };
 export const stepName = (step) => STEPS[step] || step || "Waiting";

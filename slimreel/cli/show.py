@@ -33,6 +33,7 @@ STEPS = {
     "measure": "comparing with the original",
     "verify": "judging",
     "publish": "publishing",
+    "write_back": "putting it into Drive",
     "announce": "telling people",
 }
 
@@ -93,6 +94,8 @@ def _lines(job: Job) -> Iterator[tuple[str, Text | str]]:
         saved = _saved(file["size_bytes"], published["size_bytes"])
         yield "Published", f"{human_size(published['size_bytes'])} {saved and f'({saved} saved)'}"
         yield "Watch", Text(published["url"] or "")
+    if copy := job.get("drive_copy"):
+        yield "In Drive", Text(one_line(copy["url"] or copy["problem"] or "not yet"))
     if job["quality"]:
         quality = job["quality"]
         yield "Quality", Text(f"SSIM {quality['ssim_mean']:.4f}, by {quality['measured_by']}")

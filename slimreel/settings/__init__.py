@@ -112,6 +112,13 @@ _WORKFLOW = (
     ("done_folder", "review.done_folder", "text", "an id, or ${NAME}: a setting of the stage",
      "The Drive folder into which the original of an approved result is moved. Empty leaves it "
      "where it is."),
+    ("write_back_to", "write_back.to", "text",
+     "beside, an id, or ${NAME}: a setting of the stage",
+     "Where in Google Drive results are put, too: beside each original, or in a folder. Empty "
+     "leaves them in S3 only. docs/write-back.md"),
+    ("write_back_suffix", "write_back.suffix", "text", "",
+     "What a result there is called more than its original. Empty is “ (compressed)” beside the "
+     "original and nothing in a folder."),
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.workflow import NOTICE_KINDS
+from chalicelib.domain.write_back import BESIDE
 from slimreel.workflows.problem import Problem
 
 #: Drive ids are opaque; these are the characters and the least length seen in them.
@@ -24,7 +25,10 @@ _KEYS: Mapping[str, Collection[str]] = {
     ),
     "notify": ("kinds", "digest_after", "digest_minutes", "weekly"),
     "review": ("done_folder",),
+    "write_back": ("to", "suffix"),
 }
+#: Of a name; Drive names that are synced to a computer have room for 255 bytes.
+SUFFIX_LIMIT = 40
 #: Lowest and highest value. Drive holds no file above 5 TiB
 #: (https://support.google.com/drive/answer/37603); each attempt pays for a whole encode.
 _LIMITS: Mapping[str, tuple[float, float]] = {
@@ -51,13 +55,14 @@ def _problems(path: Path, presets: Collection[str]) -> Iterator[tuple[str, str]]
         yield (f"line {line[1]}" if line else "file"), f"this is not TOML: {error}"
         return
     yield from _keys(settings)
-    start, policy, notify, review = (_section(settings, name) for name in _KEYS)
+    start, policy, notify, review, back = (_section(settings, name) for name in _KEYS)
     yield from _start(start)
     yield from _preset(policy, presets)
     yield from _limits(policy)
     yield from _kinds(notify)
     yield from _digest(notify)
     yield from _folders("review", review)
+    yield from _way_back(back)
 
 
 def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -95,6 +100,26 @@ def _folders(name: str, section: Mapping[str, Any]) -> Iterator[tuple[str, str]]
                 f"{folder!r} is neither a Drive folder id (the end of the folder's web address) nor"
                 " a parameter of the stage such as ${DRIVE_INBOX_FOLDER}",
             )
+
+
+def _way_back(back: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    to, suffix = back.get("to"), back.get("suffix")
+    if "to" in back and (not isinstance(to, str) or not (to == BESIDE or _FOLDER.fullmatch(to))):
+        yield (
+            "write_back.to",
+            f"{to!r} is neither {BESIDE!r}, nor a Drive folder id, nor a parameter of the stage "
+            "such as ${DRIVE_RESULTS_FOLDER}",
+        )
+    if "suffix" in back and not (
+        isinstance(suffix, str)
+        and len(suffix) <= SUFFIX_LIMIT
+        and suffix.isprintable()
+        and "/" not in suffix
+    ):
+        yield (
+            "write_back.suffix",
+            f"{suffix!r} is not a text of at most {SUFFIX_LIMIT} characters on one line without /",
+        )
 
 
 def _preset(policy: Mapping[str, Any], presets: Collection[str]) -> Iterator[tuple[str, str]]:

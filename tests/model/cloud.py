@@ -27,6 +27,7 @@ from chalicelib.services import Services
 from chalicelib.steps import inspect as inspect_step
 from chalicelib.steps import measure as measure_step
 from chalicelib.steps import sync as sync_step
+from chalicelib.steps import write_back as write_back_step
 from tests.examples import a_workflow
 from tests.fakes import INBOX, Killed, Storage, World
 from tests.flow import WORKFLOWS, FunctionError, StepFunctions
@@ -101,6 +102,7 @@ class Cloud:
         patch.setattr(parts, "MIB", 1)
         patch.setattr(upload, "ThreadPoolExecutor", AtOnce)
         patch.setattr(checking, "ThreadPoolExecutor", AtOnce)
+        patch.setattr(write_back_step, "ThreadPoolExecutor", AtOnce)
 
     # Processes
 

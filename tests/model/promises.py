@@ -216,6 +216,20 @@ def check_leftovers(cloud: Cloud, jobs: list[Job]) -> None:
     assert not not_failed, f"open uploads: {not_failed}"
 
 
+def check_drive(cloud: Cloud, jobs: list[Job]) -> None:
+    """Of each result one file in Drive at most, and it is that result."""
+    drive, storage = cloud.world.drive, cloud.world.storage
+    for job in jobs:
+        copies = [file for file in drive.files.values() if file.of_job == job.job_id]
+        assert len(copies) <= 1, f"{job.file_name}: {len(copies)} copies in Drive"
+        back = job.way_back
+        assert back is None or back.is_over, f"{job.file_name}: not in Drive: {back.problem}"
+        if back is not None and back.url is not None:
+            [copy] = copies
+            result = storage.objects[COMPRESSED, str(job.published_key)]
+            assert drive.contents[copy.file_id] == result, f"{job.file_name}: another film"
+
+
 def check_encodes(cloud: Cloud) -> None:
     per_attempt = Counter(
         (job["UserMetadata"]["job_id"], job["UserMetadata"]["attempt"])

@@ -45,6 +45,7 @@ MODULES = (
     "search",
     "verdict",
     "workflow",
+    "write_back",
 )
 
 

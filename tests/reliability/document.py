@@ -33,6 +33,7 @@ FUNCTIONS = {
     "measure": "step: compares result and source",
     "verify": "step: the verdict",
     "publish": "step: the copy to the compressed bucket",
+    "write_back": "step: the result into Google Drive, where the workflow wants it there",
     "announce": "step: status, row, email",
     "fail": "step: closes a job that failed",
     "execution_ended": "on executions that failed, timed out or were aborted",

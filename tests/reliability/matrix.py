@@ -48,7 +48,7 @@ COLUMNS = {
 STEPS = frozenset(
     (
         *("register", "fetch", "inspect", "plan", "encode", "choose", "restore"),
-        *("measure", "verify", "publish", "announce", "fail"),
+        *("measure", "verify", "publish", "write_back", "announce", "fail"),
     )
 )
 AGAIN = {

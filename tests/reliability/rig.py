@@ -42,6 +42,7 @@ from slimreel.local import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY
 from slimreel.local.airtable.limits import RateLimit
 from slimreel.local.cloud import Cloud
 from slimreel.local.deployment import TABLE_NAME, _set_up_airtable, _store_secrets
+from slimreel.local.drive.library import SHARED_DRIVES
 from slimreel.local.faults import Fault
 from slimreel.local.http_server import Server
 from slimreel.local.stack import apply
@@ -520,6 +521,43 @@ def _move(rig: Rig, folder: str) -> None:
     rig.services.drive_writer.move(rig.file_id, into=folder, out_of=parents)
 
 
+SMALL = b"a small film"
+
+
+def _shared_drive(rig: Rig) -> str:
+    """In which a service account may make files."""
+    drive, name = rig.cloud.drive, SHARED_DRIVES
+    try:
+        above = drive.folder_id(name)
+    except LookupError:
+        above = drive.add_folder(name)
+    return str(drive.add_folder(rig.name(), above))
+
+
+def _new_file(rig: Rig) -> tuple[str, str]:
+    return _shared_drive(rig), rig.services.drive_writer.new_file_id()
+
+
+def _begin_upload(rig: Rig, new: tuple[str, str]) -> str:
+    folder, file_id = new
+    return rig.services.drive_writer.begin_upload(
+        file_id=file_id,
+        folder_id=folder,
+        name="film.mp4",
+        mime_type="video/mp4",
+        size_bytes=len(SMALL),
+        properties={"slimreel": "job"},
+    )
+
+
+def _upload_begun(rig: Rig) -> str:
+    return _begin_upload(rig, _new_file(rig))
+
+
+def _send(rig: Rig, url: str) -> Any:
+    return rig.services.drive_writer.send(url, start=0, body=SMALL, size_bytes=len(SMALL))
+
+
 def _watch(rig: Rig, page_token: str) -> Any:
     return rig.services.drive.watch_changes(
         channel_id=rig.name(),
@@ -697,6 +735,15 @@ CALLS: dict[str, Prepare] = {
     ),
     "drive.folder_page": _plain(lambda r: r.services.drive.folder_page(r.cloud.drive.root_id)),
     "drive_writer.move": _with(_folder, _move),
+    "drive_writer.new_file_id": _plain(lambda r: r.services.drive_writer.new_file_id()),
+    "drive_writer.has_name": _plain(
+        lambda r: r.services.drive_writer.has_name(r.cloud.drive.root_id, "film.mp4")
+    ),
+    "drive_writer.begin_upload": _with(_new_file, _begin_upload),
+    "drive_writer.send": _with(_upload_begun, _send),
+    "drive_writer.sent": _with(
+        _upload_begun, lambda r, url: r.services.drive_writer.sent(url, len(SMALL))
+    ),
     "desk.wishes": _plain(lambda r: r.services.desk.wishes()),
     "desk.watch": _plain(lambda r: r.services.desk.watch(PING)),
     "desk.renew": _with(_webhook, lambda r, w: r.services.desk.renew(w)),

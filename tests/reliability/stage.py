@@ -33,6 +33,7 @@ from tests.model.promises import (
     File,
     Model,
     all_jobs,
+    check_drive,
     check_emails,
     check_encodes,
     check_end,
@@ -504,6 +505,7 @@ class Stage(Cloud):
         check_published(self, self.model, jobs)
         check_emails(self, jobs)
         check_leftovers(self, jobs)
+        check_drive(self, jobs)
         if self.due is not Status.CANCELLED:  # whose source goes at once, the encode or not
             check_encodes(self)
 

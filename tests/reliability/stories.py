@@ -12,12 +12,12 @@ from collections.abc import Callable
 from chalicelib import restoring, triggers
 from chalicelib.adapters.airtable import AirtableRefused, AirtableUnavailable
 from chalicelib.adapters.callbacks import CallbackFailed
-from chalicelib.adapters.drive_errors import QuotaExceeded
+from chalicelib.adapters.drive_errors import CallRefused, QuotaExceeded
 from chalicelib.adapters.encoder import NotTaken
 from chalicelib.domain.job import Status
 from chalicelib.domain.job_list import Asked
 from chalicelib.domain.mp4 import MovieMetadata, Read, Rewrite
-from chalicelib.steps import review
+from chalicelib.steps import publish, review, sync, write_back
 from chalicelib.steps.aside import ATTEMPTS, PATIENCE
 from chalicelib.steps.cancel import cancel
 from chalicelib.steps.retry import retry
@@ -452,6 +452,34 @@ def a_person_lists_a_folder(stage: Stage) -> None:
     stage.ask("list_folder", lambda: stage.reach().drive.folder_page(INBOX))
 
 
+def its_result_is_put_into_drive(stage: Stage) -> None:
+    """Beside the original: Drive tells of it, and it must not be taken for another film."""
+    flows = {"compress": a_workflow(drive_folder=INBOX, write_back_to="beside")}
+    for module in (publish, sync, write_back):
+        stage.patch.setattr(module, "all_workflows", lambda: flows)
+    stage.patch.setattr(write_back, "PIECE_BYTES", 256)
+    a_film(stage)
+    stage.tell_of_changes()
+    stage.settle()
+
+
+def drive_takes_its_result_later(stage: Stage) -> None:
+    """The folder is shared for looking only, and then somebody shares it for writing."""
+    refused = CallRefused("Refused.", status=403, code="insufficientParentPermissions")
+    stage.world.drive_writer.fail_next("begin_upload", refused)
+    its_result_is_put_into_drive(stage)
+
+
+def the_way_into_drive_breaks_off(stage: Stage) -> None:
+    stage.world.drive_writer.cuts = [100]
+    its_result_is_put_into_drive(stage)
+
+
+def the_way_into_drive_breaks_off_later(stage: Stage) -> None:
+    stage.world.drive_writer.cuts = [100]
+    drive_takes_its_result_later(stage)
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -503,5 +531,9 @@ STORIES: dict[str, Story] = {
         people_want_it_smaller,
         airtables_webhook_nears_its_end,
         a_person_lists_a_folder,
+        its_result_is_put_into_drive,
+        drive_takes_its_result_later,
+        the_way_into_drive_breaks_off,
+        the_way_into_drive_breaks_off_later,
     )
 }

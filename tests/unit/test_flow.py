@@ -14,6 +14,8 @@ ANSWERS: dict[str, Any] = {
     "plan": {"route": "encode"},
     "measure": {"done": True},
     "verify": {"decision": "accept"},
+    "publish": {"writes_back": False},
+    "write_back": {"done": True},
 }
 
 

@@ -181,7 +181,7 @@ def test_every_field_of_a_job_is_forgotten_changed_or_kept_on_purpose() -> None:
     source |= {"version_key", "size_bytes", "md5", "uploader", "source_url", "uploaded_at"}
     source |= {"created_at", "revision_id"}
     published = {"published_key", "published_size_bytes", "published_run", "litter", "link_number"}
-    published |= {"saved_bytes"}
+    published |= {"saved_bytes", "write_back"}
     told = {"timeline", "notices_sent", "notice_claim", "callbacks", "cost_usd"}
     told |= {"row_version", "synced_version", "row_id", "review", "review_shown"}
     replanned = {"first_attempt"}  # by Plan, with the first attempt of the new run

@@ -105,8 +105,8 @@ def test_every_function_of_the_app_is_there_under_a_fixed_name(template: Templat
         for function in of_type(template, "AWS::Lambda::Function").values()
     }
     steps = (
-        "register fetch inspect plan budget encode choose restore measure verify publish announce"
-        " fail"
+        "register fetch inspect plan budget encode choose restore measure verify publish write_back"
+        " announce fail"
     )
     triggers = (
         "api_handler drive_changed rows_changed encode_changed execution_ended sweep_drive"
@@ -196,7 +196,7 @@ def test_a_flow_is_a_state_machine_that_may_invoke_exactly_its_functions(
     flow = of_type(template, "AWS::StepFunctions::StateMachine")["CompressFlow"]
     assert flow["StateMachineName"] == {"Fn::Sub": "slimreel-${Stage}-compress"}
     used = set(re.findall(r"\$\{(\w+)\}", (ROOT / "workflows/compress.asl.json").read_text()))
-    arns = {name: {"Fn::GetAtt": [name.capitalize(), "Arn"]} for name in used}
+    arns = {name: {"Fn::GetAtt": [name.title().replace("_", ""), "Arn"]} for name in used}
     assert flow["DefinitionSubstitutions"] == arns
     assert flow["RoleArn"] == {"Fn::GetAtt": ["CompressFlowRole", "Arn"]}
     statement, *reports = (s for name, s in policies(template) if name == "CompressFlowRole")

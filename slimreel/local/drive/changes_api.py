@@ -49,7 +49,8 @@ class ChangesApi:
         size = call.args.get("pageSize", 100)
         with self._library.lock:
             first, end = self._number(call), self._library.records.next_number()
-            entries = [e for e in self._library.records.entries(first) if _is_wanted(e, call)]
+            wanted = (e for e in self._library.records.entries(first) if _is_wanted(e, call))
+            entries = [entry for entry in wanted if self._is_shown(entry, call)]
             page = list(islice(entries, size))
             changes = [resources.change_json(entry, self._file(entry, call)) for entry in page]
         body: dict[str, Any] = {"kind": "drive#changeList", "changes": changes}
@@ -78,6 +79,10 @@ class ChangesApi:
         if int(token) > self._library.records.next_number():
             raise invalid_value("pageToken")
         return int(token)
+
+    def _is_shown(self, entry: LogEntry, call: Call) -> bool:
+        record = None if entry.removed else self._library.records.get(entry.file_id)
+        return record is None or self._files.is_shown(record, call)
 
     def _file(self, entry: LogEntry, call: Call) -> dict[str, Any] | None:
         record = None if entry.removed else self._library.records.get(entry.file_id)

@@ -38,7 +38,8 @@ class Drive:
     change log and channels are kept (SQLite); content that shows nowhere in `root` lies in a
     folder beside it. `base_url` is where callers reach `handle`.
 
-    There are no shared drives and no revisions to go back to. A file that is rewritten in place
+    The folders in its folder "Shared drives" are shared drives, of which the account is a content
+    manager. There are no revisions to go back to. A file that is rewritten in place
     while somebody downloads it is served torn; the real Drive never does that.
     """
 
@@ -208,6 +209,11 @@ class Drive:
 
     def set_download_forbidden(self, file_id: str, forbidden: bool = True) -> None:
         self._library.change(file_id, None, download_forbidden=forbidden)
+
+    def set_read_only(self, folder_id: str, read_only: bool = True) -> None:
+        """Share a folder with the service account as Viewer, or again as Editor."""
+        change = self._files.read_only.add if read_only else self._files.read_only.discard
+        change(folder_id)
 
     def set_abusive(self, file_id: str, abusive: bool = True) -> None:
         """Have Drive take the file for malware."""

@@ -20,7 +20,7 @@ from slimreel.local.drive.errors import (
     invalid_value,
     not_modelled,
 )
-from slimreel.local.drive.library import Library, new_id
+from slimreel.local.drive.library import SHARED_DRIVES, Library, new_id
 from slimreel.local.drive.records import GOOGLE_TYPES, Record
 
 
@@ -33,6 +33,8 @@ class FilesApi:
         self._base_url = base_url
         self._pages = listing.Pages()
         self.uploads = uploads.Uploads()
+        #: What the service account may only look at, and all below.
+        self.read_only: set[str] = set()
         self.calls: dict[str, Callable[[Call], Response]] = {
             "files.get": self._get,
             "files.list": self._list,
@@ -47,7 +49,40 @@ class FilesApi:
         """Return the File resource as the caller sees it."""
         with self._library.lock:
             target = self._library.records.get(record.target_id) if record.target_id else None
-        return resources.file_json(record, me=call.email, base_url=self._base_url, target=target)
+        return resources.file_json(
+            record,
+            me=call.email,
+            base_url=self._base_url,
+            target=target,
+            shared_drive=self._library.shared_drive_of(record),
+            read_only=self._is_read_only(record, call),
+        )
+
+    def is_shown(self, record: Record, call: Call) -> bool:
+        """Whether a list holds the file: those of shared drives are for who asks for them."""
+        if record.name == SHARED_DRIVES and record.parent_id == self._library.root_id:
+            return False  # is on this machine only
+        wants = call.args.get("includeItemsFromAllDrives") and call.args.get("supportsAllDrives")
+        return bool(wants) or self._library.shared_drive_of(record) is None
+
+    def _found(self, file_id: str, call: Call) -> Record:
+        """Raises: Refusal: 404, also for who does not say that shared drives are no news."""
+        record = self._library.get(file_id)
+        if self._library.shared_drive_of(record) and not call.args.get("supportsAllDrives"):
+            raise file_not_found(file_id)
+        return record
+
+    def _is_read_only(self, record: Record, call: Call) -> bool:
+        """Whether it, or a folder above it, was shared with the account for looking only."""
+        if not call.identity.is_service_account or not self.read_only:
+            return False
+        with self._library.lock:
+            while record.file_id not in self.read_only:
+                parent = self._library.records.get(record.parent_id or "")
+                if parent is None:
+                    return False
+                record = parent
+        return True
 
     def put_chunk(self, call: Call, upload_id: str) -> Response:
         """Answer a PUT to an upload session."""
@@ -55,7 +90,7 @@ class FilesApi:
         return response if record is None else self._file(record, call)
 
     def _get(self, call: Call) -> Response:
-        record = self._library.get(call.ids["fileId"])
+        record = self._found(call.ids["fileId"], call)
         if call.args.get("alt") != "media":
             return self._file(record, call)
         _check_download(record, call)
@@ -92,6 +127,7 @@ class FilesApi:
         test = query.parse(call.args["q"], root_id) if call.args.get("q") else lambda _: True
         with self._library.lock:
             found = [r for r in self._library.records.all() if r.file_id != root_id and test(r)]
+        found = [record for record in found if self.is_shown(record, call)]
         return listing.ordered(found, call.args.get("orderBy", ""))
 
     def _create(self, call: Call) -> Response:
@@ -104,7 +140,7 @@ class FilesApi:
             empty.touch()
             return self._file(finish(empty), call)
         metadata.check(body)
-        _check_may_own(call)
+        self._check_may_add(self._parent(body, call), call)
         record = self._create_without_content(body, call)
         values = metadata.record_values(body)
         if values:
@@ -112,7 +148,7 @@ class FilesApi:
         return self._file(record, call)
 
     def _create_without_content(self, body: dict[str, Any], call: Call) -> Record:
-        name, folder_id = body.get("name", "Untitled"), self._parent(body)
+        name, folder_id = body.get("name", "Untitled"), self._parent(body, call)
         who = call.identity.person
         if "id" in body:  # made-up ids are for files with content only
             raise invalid_value("id")
@@ -128,15 +164,13 @@ class FilesApi:
     def _creator(self, body: dict[str, Any], media_type: str | None, call: Call) -> uploads.Finish:
         """Return what makes the new file of its bytes, after everything else was checked."""
         metadata.check(body)
-        _check_may_own(call)
-        values, folder_id = metadata.record_values(body), self._parent(body)
-        self._library.get_folder(folder_id)
+        values, folder_id = metadata.record_values(body), self._parent(body, call)
+        self._check_may_add(folder_id, call)
         file_id = body.get("id")
-        if file_id is not None and self._exists(file_id):
-            message = "A file already exists with the provided ID."
-            raise Refusal(409, "fileIdInUse", message)
+        self._check_is_free(file_id)
 
         def finish(content: Path) -> Record:
+            self._check_is_free(file_id)  # another upload may have ended meanwhile
             return self._library.add_file(
                 content,
                 name=body.get("name", "Untitled"),
@@ -152,7 +186,9 @@ class FilesApi:
         return finish
 
     def _update(self, call: Call) -> Response:
-        self._library.get(call.ids["fileId"])
+        record = self._found(call.ids["fileId"], call)
+        if self._is_read_only(record, call):
+            raise insufficient_file_permissions(record.file_id)
         if call.is_upload:
             return self._upload(call, self._updater)
         return self._file(self._updated(call.body(), call), call)
@@ -207,10 +243,17 @@ class FilesApi:
         if not remove and add[0] != record.parent_id:
             message = "Increasing the number of parents is not allowed"
             raise Refusal(403, "cannotAddParent", message)
+        if record.is_folder and (
+            self._library.shared_drive_of(self._library.get_folder(add[0]))
+            != self._library.shared_drive_of(record)
+        ):
+            message = "Moving folders into shared drives is not supported."
+            raise Refusal(403, "teamDrivesFolderMoveInNotSupported", message)
         self._library.move(record.file_id, add[0])
 
     def _set_trashed(self, record: Record, trashed: bool, call: Call) -> None:
-        if record.owner_email != call.email:  # in My Drive only the owner may
+        in_my_drive = self._library.shared_drive_of(record) is None
+        if in_my_drive and record.owner_email != call.email:  # there only the owner may
             raise insufficient_file_permissions(record.file_id)
         if trashed:
             self._library.trash(record.file_id)
@@ -244,7 +287,7 @@ class FilesApi:
         return self._file(finish(path), call)
 
     def _delete(self, call: Call) -> Response:
-        record = self._library.get(call.ids["fileId"])
+        record = self._found(call.ids["fileId"], call)
         if record.owner_email != call.email:
             raise insufficient_file_permissions(record.file_id)
         self._library.delete(record.file_id)
@@ -258,7 +301,7 @@ class FilesApi:
         return answer(fields.apply(call.mask({"*": None}, "GeneratedIds"), body))
 
     def _watch(self, call: Call) -> Response:
-        record = self._library.get(call.ids["fileId"])
+        record = self._found(call.ids["fileId"], call)
         uri = f"{self._base_url}/drive/v3/files/{record.file_id}?alt=json"
         body = self._channels.watch_file(call.body(), record.file_id, uri)
         return answer(fields.apply(call.mask({"*": None}, "Channel"), body))
@@ -267,13 +310,34 @@ class FilesApi:
         mask = call.mask(resources.DEFAULT_FILE, "File")
         return answer(fields.apply(mask, self.json(record, call)))
 
-    def _parent(self, body: dict[str, Any]) -> str:
+    def _parent(self, body: dict[str, Any], call: Call) -> str:
         parents = body.get("parents") or [self._library.root_id]
         if len(parents) != 1:
             message = "A file cannot have more than one parent."
             raise Refusal(403, "multipleParentsNotSupported", message)
+        self._found(str(parents[0]), call)
         folder: Record = self._library.get_folder(str(parents[0]))
         return folder.file_id
+
+    def _check_may_add(self, folder_id: str, call: Call) -> None:
+        """Whether the account may put a file there, which it then owns, save in a shared drive."""
+        folder = self._library.get(folder_id)
+        if self._is_read_only(folder, call):
+            # The words are those of github.com/anasty17/mirror-leech-telegram-bot/issues/427
+            message = "Insufficient permissions for the specified parent."
+            raise Refusal(403, "insufficientParentPermissions", message)
+        if call.identity.is_service_account and self._library.shared_drive_of(folder) is None:
+            message = (
+                "Service Accounts do not have storage quota. Leverage shared drives "
+                "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), "
+                "or use OAuth delegation instead."
+            )
+            raise Refusal(403, "storageQuotaExceeded", message)
+
+    def _check_is_free(self, file_id: str | None) -> None:
+        if file_id is not None and self._exists(file_id):
+            message = "A file already exists with the provided ID."
+            raise Refusal(409, "fileIdInUse", message)
 
     def _exists(self, file_id: str) -> bool:
         with self._library.lock:
@@ -294,13 +358,3 @@ def _check_download(record: Record, call: Call) -> None:
     if record.download_forbidden and record.owner_email != call.email:
         message = "This file cannot be downloaded by the user."
         raise Refusal(403, "cannotDownloadFile", message)
-
-
-def _check_may_own(call: Call) -> None:
-    if call.identity.is_service_account:
-        message = (
-            "Service Accounts do not have storage quota. Leverage shared drives "
-            "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), "
-            "or use OAuth delegation instead."
-        )
-        raise Refusal(403, "storageQuotaExceeded", message)

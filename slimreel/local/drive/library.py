@@ -34,6 +34,9 @@ from slimreel.local.drive.records import (
 #: Who "uploaded" what appears on disk.
 SOMEBODY = Person(name="Dana Studio", email="dana@studio.example")
 
+#: The folders in this folder of the root are shared drives.
+SHARED_DRIVES = "Shared drives"
+
 #: The years Drive's timestamps can hold: 0001 to 9999, in milliseconds since 1970.
 _EARLIEST_MS, _LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
 
@@ -116,6 +119,20 @@ class Library:
         if record.location is None:
             return self.tree.vault_path(record.file_id)
         return self.tree.path(record.location)
+
+    def shared_drive_of(self, record: Record) -> str | None:
+        """The id of the shared drive a file is in, or is itself; None for what is in My Drive."""
+        with self.lock:
+            line = [record]
+            while (parent_id := line[-1].parent_id) is not None:
+                parent = self.records.get(parent_id)
+                if parent is None:
+                    return None
+                line.append(parent)
+        # Drive for desktop shows shared drives in a folder of this name, too.
+        if len(line) < 3 or line[-2].name != SHARED_DRIVES or line[-1].file_id != self.root_id:
+            return None
+        return line[-3].file_id
 
     def new_temporary(self) -> Path:
         """Return a path for content that is still arriving."""

@@ -56,6 +56,8 @@ class OAuth:
         self._token_uri = f"{base_url}/token"
         self._tokens: dict[str, Identity] = {}
         self.token_lifetime_s = 3600.0
+        #: What the person granted when the refresh token was made; None for all.
+        self.granted: frozenset[str] | None = None
 
     def service_account_json(self) -> dict[str, Any]:
         """Return a service account's key file, as downloaded from the Cloud console."""
@@ -150,7 +152,11 @@ class OAuth:
             raise _Denied("invalid_client", "The OAuth client was not found.", status=401)
         if form.get("refresh_token") != client["refresh_token"]:
             raise _Denied("invalid_grant", "Token has been expired or revoked.")
-        return self._identity(SOMEBODY, frozenset(form.get("scope", _SCOPE).split()))
+        asked = frozenset(form.get("scope", _SCOPE).split())
+        if self.granted is not None and not asked <= self.granted:
+            # RFC 6749, section 6: no scope that was not granted.
+            raise _Denied("invalid_scope", "Some requested scopes were invalid or not granted.")
+        return self._identity(SOMEBODY, asked)
 
     def _identity(self, person: Person, scopes: frozenset[str]) -> Identity:
         expires_at_s = time.time() + self.token_lifetime_s

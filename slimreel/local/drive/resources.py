@@ -65,10 +65,21 @@ DEFAULT_CHANGES = fields.parse(
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def file_json(record: Record, *, me: str, base_url: str, target: Record | None) -> dict[str, Any]:
+def file_json(
+    record: Record,
+    *,
+    me: str,
+    base_url: str,
+    target: Record | None,
+    shared_drive: str | None = None,
+    read_only: bool = False,
+) -> dict[str, Any]:
     """Return the whole File resource as the account `me` (an email) sees it.
 
-    `target` is what a shortcut leads to, if that is still there.
+    Args:
+        target: what a shortcut leads to, if that is still there.
+        shared_drive: the id of the shared drive it is in.
+        read_only: it was shared with this account for looking only.
     """
     owner = Person(name=record.owner_name, email=record.owner_email)
     modifier = Person(name=record.modifier_name, email=record.modifier_email)
@@ -94,11 +105,15 @@ def file_json(record: Record, *, me: str, base_url: str, target: Record | None) 
         "ownedByMe": record.owner_email == me,
         "shared": True,
         "copyRequiresWriterPermission": record.download_forbidden,
-        "capabilities": _capabilities(record, me),
+        "capabilities": _capabilities(record, me, shared_drive is not None, read_only),
         "quotaBytesUsed": str(record.size_bytes or 0),
     }
     if record.has_content:
         answer |= _content(record)
+    if shared_drive is not None:  # owned by nobody, says the contract, and shared with members
+        answer |= {"driveId": shared_drive, "owners": None, "ownedByMe": None, "shared": None}
+        if record.file_id == shared_drive:
+            answer["parents"] = None
     if record.mime_type == SHORTCUT_TYPE:
         answer["shortcutDetails"] = {
             "targetId": record.target_id,
@@ -151,17 +166,19 @@ def _content(record: Record) -> dict[str, Any]:
     }
 
 
-def _capabilities(record: Record, me: str) -> dict[str, bool]:
-    mine = record.owner_email == me
+def _capabilities(
+    record: Record, me: str, is_shared_drive: bool, read_only: bool
+) -> dict[str, bool]:
+    mine = record.owner_email == me or (is_shared_drive and not read_only)
     return {
         "canDownload": mine or not record.download_forbidden,
         "canCopy": (mine or not record.download_forbidden) and not record.is_folder,
-        "canEdit": True,
-        "canRename": True,
+        "canEdit": not read_only,
+        "canRename": not read_only,
         "canTrash": mine,
         "canDelete": mine,
         "canListChildren": record.is_folder,
-        "canAddChildren": record.is_folder,
+        "canAddChildren": record.is_folder and not read_only,
     }
 
 
