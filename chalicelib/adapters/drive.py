@@ -22,7 +22,7 @@ from chalicelib.domain.write_back import PROPERTY
 LOG = logging.getLogger(__name__)
 
 FILE_FIELDS = (
-    "id,name,mimeType,size,md5Checksum,headRevisionId,parents,trashed,"
+    "id,name,driveId,mimeType,size,md5Checksum,headRevisionId,parents,trashed,"
     "capabilities(canDownload,canAddChildren),properties,appProperties,"
     "owners(displayName,emailAddress),lastModifyingUser(displayName,emailAddress),createdTime,"
     "modifiedTime,webViewLink,shortcutDetails(targetId),"
@@ -242,6 +242,7 @@ def parse_file(raw: dict[str, Any]) -> DriveFile:
         video_width=_whole(video.get("width")),
         video_height=_whole(video.get("height")),
         can_add=bool((raw.get("capabilities") or {}).get("canAddChildren", True)),
+        shared_drive_id=raw.get("driveId"),
         of_job=marked.get(PROPERTY),
     )
 

@@ -59,6 +59,7 @@ class DriveFile:
         uploader: the best we know of who put this content here: a name, else an email.
         video_duration_s, video_width, video_height: what Drive measured; None until Drive has
             looked at the video.
+        shared_drive_id: None for what is in somebody's My Drive.
         can_add: that we may put files into this folder, as far as Drive says.
         of_job: the job whose result Slimreel has put here; None for everything else.
     """
@@ -81,6 +82,7 @@ class DriveFile:
     video_duration_s: float | None
     video_width: int | None = None
     video_height: int | None = None
+    shared_drive_id: str | None = None
     can_add: bool = True
     of_job: str | None = None
 

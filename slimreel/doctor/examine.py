@@ -30,6 +30,7 @@ CHECKS = (
     Check("mediaconvert-quota", aws.encoder_quota),
     Check("google-key", google.key),
     Check("drive-folder", google.folders, needs=("google-key",)),
+    Check("drive-results", google.results, needs=("google-key",)),
     Check("airtable", airtable.base),
     Check("stack", aws.stack),
     Check("notices", aws.subscriptions, needs=("stack",)),

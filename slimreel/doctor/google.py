@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.adapters.drive_errors import CallRefused, DriveError, FileGone
 from chalicelib.domain.drive import FOLDER_TYPE
 from chalicelib.domain.text import parse_iso
+from chalicelib.domain.write_back import BESIDE
 from chalicelib.steps.channel import CURRENT
 from chalicelib.steps.sync import STATE
-from slimreel.doctor import Finding, note, ok, wrong
+from slimreel.doctor import Finding, Verdict, note, ok, wrong
 from slimreel.doctor.site import GOOGLE_KEY, Site
 
 KEY_PAGE = "https://console.cloud.google.com/iam-admin/serviceaccounts"
@@ -88,8 +89,12 @@ def folders(site: Site) -> Iterator[Finding]:
         yield folder(site, check, folder_id)
 
 
-def folder(site: Site, check: str, folder_id: str) -> Finding:
-    """Whether the robot sees this folder, and what it is."""
+def folder(site: Site, check: str, folder_id: str, role: str = "Viewer") -> Finding:
+    """Whether the robot sees this folder, and what it is.
+
+    Args:
+        role: in which it is to be shared with the robot.
+    """
     link = f"https://drive.google.com/drive/folders/{folder_id}"
     try:
         found = site.drive.get(folder_id)
@@ -97,18 +102,50 @@ def folder(site: Site, check: str, folder_id: str) -> Finding:
         return wrong(
             check,
             f"{site.robot} does not see a folder {folder_id}.",
-            f"Open {link}, choose Share, and add {site.robot} as Viewer. If the page does not "
+            f"Open {link}, choose Share, and add {site.robot} as {role}. If the page does not "
             "open, the id is wrong: copy it from the folder's address in the browser.",
         )
     except DriveError as failure:
         return wrong(check, f"Drive does not show {folder_id}: {failure.reason}",
-                     f"Share {link} with {site.robot} as Viewer.")  # fmt: skip
+                     f"Share {link} with {site.robot} as {role}.")  # fmt: skip
     if found.mime_type != FOLDER_TYPE:
         return wrong(check, f"{folder_id} is the file “{found.name}”, no folder.",
                      "Give the id of the folder: the last part of its address.")  # fmt: skip
     if found.trashed:
         return wrong(check, f"The folder “{found.name}” is in the bin.", f"Restore it: {link}")
     return ok(check, f"“{found.name}” is shared with {site.robot}.")
+
+
+def results(site: Site) -> Iterator[Finding]:
+    """One finding for each workflow that puts its results into Drive."""
+    for workflow, to in site.results.items():
+        check, folder_id = f"drive-results-{workflow}", to
+        if to == BESIDE:
+            parameter = site.folders[workflow]
+            folder_id = parameter[1:] if parameter.startswith("=") else site.setting(parameter)
+        if folder_id:
+            yield _takes_results(site, check, folder_id)
+
+
+def _takes_results(site: Site, check: str, folder_id: str) -> Finding:
+    found = folder(site, check, folder_id, role="Editor")
+    if found.verdict is not Verdict.OK:
+        return found
+    file = site.drive.get(folder_id)
+    link = f"https://drive.google.com/drive/folders/{folder_id}"
+    if not file.can_add:
+        return wrong(
+            check,
+            f"{site.robot or 'The account'} may not put results into “{file.name}”.",
+            f"Open {link}, choose Share, and make it an Editor; a Contributor in a shared drive.",
+        )
+    if site.robot and file.shared_drive_id is None:
+        return wrong(
+            check,
+            f"“{file.name}” is in somebody's My Drive, where a service account can own no files.",
+            "Use a folder of a shared drive, or let Slimreel act for a person: docs/write-back.md.",
+        )
+    return ok(check, f"Results may be put into “{file.name}”.")
 
 
 def channel(site: Site) -> Iterator[Finding]:

@@ -57,14 +57,26 @@ class Site:
         return str({**values, **self.wanted}.get(name, ""))
 
     @property
+    def results(self) -> dict[str, str]:
+        """Where each workflow puts its results in Drive: a folder's id, or `BESIDE`; by workflow,
+        without those that put none there.
+        """
+        found = {}
+        for file in sorted((self.project_dir / "workflows").glob("*.toml")):
+            settings = tomllib.loads(file.read_text(encoding="utf-8"))
+            named = str(settings.get("write_back", {}).get("to", ""))
+            to = self.setting(_camel(named)) if named.startswith("${") else named
+            if to:
+                found[file.stem] = to
+        return found
+
+    @property
     def folders(self) -> dict[str, str]:
         """The parameter that names each workflow's folder, by workflow; fixed folders as `=id`."""
         found = {}
         for file in sorted((self.project_dir / "workflows").glob("*.toml")):
             named = tomllib.loads(file.read_text(encoding="utf-8"))["start"]["drive_folder"]
-            variable = str(named).removeprefix("${").removesuffix("}")
-            camel = "".join(word.capitalize() for word in variable.split("_"))
-            found[file.stem] = camel if named.startswith("${") else f"={named}"
+            found[file.stem] = _camel(named) if named.startswith("${") else f"={named}"
         return found
 
     def secret(self, name: str) -> str | None:
@@ -147,3 +159,9 @@ class Site:
     def close(self) -> None:
         self.forget()
         self.account.close()
+
+
+def _camel(named: str) -> str:
+    """`${DRIVE_INBOX_FOLDER}` of a workflow's settings is the parameter `DriveInboxFolder`."""
+    variable = named.removeprefix("${").removesuffix("}")
+    return "".join(word.capitalize() for word in variable.split("_"))

@@ -17,6 +17,7 @@ from werkzeug import Request, Response
 
 from chalicelib.adapters.drive import Drive as Adapter
 from chalicelib.adapters.drive_retry import Retry
+from chalicelib.adapters.drive_writer import DriveWriter
 from slimreel.local.drive import Drive, oauth
 from slimreel.local.faults import Fault, Faults
 from slimreel.local.http_server import Server
@@ -81,6 +82,14 @@ class LocalDrive:
         retry = Retry(attempts=attempts, sleep=self.pauses.append)
         text = json.dumps(credentials or self.drive.credentials_json())
         made = Adapter(credentials_json=text, api_url=self.url, timeout_s=5, retry=retry)
+        self.clients.append(made)
+        return made
+
+    def writer(self, credentials: Mapping[str, Any] | None = None) -> DriveWriter:
+        """The product's adapter for changing things."""
+        retry = Retry(attempts=3, sleep=self.pauses.append)
+        text = json.dumps(credentials or self.drive.credentials_json())
+        made = DriveWriter(credentials_json=text, api_url=self.url, timeout_s=5, retry=retry)
         self.clients.append(made)
         return made
 

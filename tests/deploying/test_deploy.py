@@ -198,6 +198,8 @@ def _the_doctor_finds_what_is_wrong(place: Place, outputs: dict[str, str], file_
         ({"DriveInboxFolder": "1NotShared0000"}, "drive-folder-compress", "as Viewer"),
         ({"DriveInboxFolder": file_id}, "drive-folder-compress", "no folder"),
         ({"DriveInboxFolder": ""}, "drive-folder-compress", "watches nothing"),
+        ({"DriveResultsFolder": "beside"}, "drive-results-compress", "own no files"),
+        ({"DriveResultsFolder": "1NotShared0000"}, "drive-results-compress", "does not see"),
         ({"AirtableBaseId": "appNope0000000000"}, "airtable", "cannot see a base"),
         ({"AirtableTable": "Others"}, "airtable", "has no table Others"),
         ({"AirtableRowLimit": "1"}, "airtable-room", "1 of 1 rows used"),

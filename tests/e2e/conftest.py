@@ -28,6 +28,7 @@ PARAMETERS = {
     "LogLevel": "DEBUG",
     "SubmitBuckets": SUBMITTED,
     "CallbackOrigins": f"http://127.0.0.1:{CALLBACK_PORT}",
+    "DriveArchiveResultsFolder": "beside",
 }
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 #: Generous: the machine may be busy. A test that waits this long has failed.

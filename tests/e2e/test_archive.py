@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from chalicelib.domain import keys
-from chalicelib.domain.drive import Candidate, candidate
+from chalicelib.domain.drive import Candidate, Ignored, candidate
 from chalicelib.domain.job import Status
 from tests.clips import camera_clip
 from tests.e2e.conftest import PROJECT_DIR, Studio
@@ -18,9 +18,12 @@ WORKFLOWS = PROJECT_DIR / "workflows"
 
 
 def test_a_master_goes_through_the_archive_pipeline(studio: Studio, tmp_path: Path) -> None:
-    # Given a master in the folder of that pipeline
+    # Given a master in the folder of that pipeline, which is in a shared drive: a service account
+    # has no storage of its own, and this pipeline puts its results beside the originals
     clip = camera_clip(tmp_path / "Master 1.mov", seed=41)
     cloud, folder_id = studio.deployment.cloud, studio.deployment.folder_ids["archive"]
+    team = cloud.drive.add_folder("Team", cloud.drive.add_folder("Shared drives"))
+    cloud.drive.move(folder_id, team)
     file_id = cloud.drive.add_file(folder_id, clip.name, clip)
     found = candidate(studio.deployment.drive.get(file_id), folder_id)
     assert isinstance(found, Candidate)
@@ -32,7 +35,19 @@ def test_a_master_goes_through_the_archive_pipeline(studio: Studio, tmp_path: Pa
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.codec_tag) == ("hevc", "hvc1")
     assert studio.job(keys.job_id("compress", file_id, found.version_key)) is None
+    # and it lies beside the master, where the pipeline sees it and leaves it alone
+    assert job.way_back is not None and job.way_back.problem is None, job.way_back
+    copy_id = str(job.way_back.file_id)
+    copy = cloud.drive.content_path(copy_id)
+    assert copy.name == "Master 1 (compressed).mp4"
+    assert copy.parent == cloud.drive.content_path(file_id).parent
+    assert copy.read_bytes() == studio.published(job).read_bytes()
+    studio.deployment.invoke("sweep_drive")
+    seen = studio.deployment.drive.get(copy_id)
+    assert isinstance(candidate(seen, folder_id), Ignored)
+    assert studio.job(keys.job_id("archive", copy_id, str(seen.md5))) is None
     # and there is a row, no email, and an untouched original
+    assert studio.row(job.job_id)["Drive Copy URL"] == job.way_back.url
     assert studio.row(job.job_id)["Status"] == "Completed"
     assert studio.emails(job.job_id) == []
     original = cloud.drive.content_path(file_id).read_bytes()

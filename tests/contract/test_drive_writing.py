@@ -1,0 +1,127 @@
+"""What the Drive stand-in does when files are put into it, held against Google's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from chalicelib.adapters.drive_errors import CallRefused
+from tests.contract.drive_server import Front, LocalDrive, local_drive, serving
+from tests.contract.test_drive import bearer, refusal, upload
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
+    with local_drive(tmp_path, front) as found:
+        yield found
+
+
+@pytest.fixture
+def team(local: LocalDrive) -> str:
+    """A shared drive."""
+    return local.drive.add_folder("Team", local.drive.add_folder("Shared drives"))
+
+
+def create(local: LocalDrive, body: dict[str, Any], **options: Any) -> Any:
+    files = local.google().files()
+    return files.create(body=body, media_body=upload(b"x"), supportsAllDrives=True, **options)
+
+
+def test_a_service_account_may_write_into_a_shared_drive(local: LocalDrive, team: str) -> None:
+    inner = local.drive.add_folder("Results", team)
+    fields = "id,driveId,owners,ownedByMe,parents,capabilities(canAddChildren,canTrash)"
+    made = create(local, {"name": "a.mp4", "parents": [inner]}, fields=fields).execute()
+    assert made.pop("id")
+    assert made == {
+        "driveId": team,
+        "parents": [inner],
+        "capabilities": {"canAddChildren": False, "canTrash": True},
+    }
+    assert (local.root / "Shared drives" / "Team" / "Results" / "a.mp4").read_bytes() == b"x"
+
+
+def test_a_shared_drive_is_its_own_root(local: LocalDrive, team: str) -> None:
+    found = (
+        local.google()
+        .files()
+        .get(
+            fileId=team,
+            fields="parents,driveId,capabilities(canAddChildren)",
+            supportsAllDrives=True,
+        )
+        .execute()
+    )
+    assert found == {"driveId": team, "capabilities": {"canAddChildren": True}}
+
+
+def test_shared_drives_are_for_those_who_say_so(local: LocalDrive, team: str) -> None:
+    token = local.google().changes().getStartPageToken().execute()["startPageToken"]
+    file_id = local.drive.add_file(team, "a.mp4", b"x")
+    drive = local.google()
+    assert refusal(drive.files().get(fileId=file_id)) == (404, "notFound")
+    body = {"name": "b.mp4", "parents": [team]}
+    assert refusal(drive.files().create(body=body, media_body=upload(b"x"))) == (404, "notFound")
+    both = {"supportsAllDrives": True, "includeItemsFromAllDrives": True}
+    query = {"q": "name = 'a.mp4'"}
+    assert drive.files().list(**query).execute()["files"] == []
+    assert len(drive.files().list(**query, **both).execute()["files"]) == 1
+    assert drive.changes().list(pageToken=token).execute()["changes"] == []
+    [change] = drive.changes().list(pageToken=token, **both).execute()["changes"]
+    assert change["fileId"] == file_id
+
+
+def test_a_folder_does_not_move_into_a_shared_drive(local: LocalDrive, team: str) -> None:
+    folder = local.drive.add_folder("mine")
+    update = local.google(as_user=True).files().update
+    move = update(fileId=folder, addParents=team, removeParents="root", supportsAllDrives=True)
+    assert refusal(move) == (403, "teamDrivesFolderMoveInNotSupported")
+
+
+def test_a_folder_shared_for_looking_only(local: LocalDrive, team: str) -> None:
+    file_id = local.drive.add_file(team, "a.mp4", b"x")
+    local.drive.set_read_only(team)
+    files = local.google().files()
+    seen = files.get(
+        fileId=team, fields="capabilities(canAddChildren,canEdit)", supportsAllDrives=True
+    ).execute()
+    assert seen == {"capabilities": {"canAddChildren": False, "canEdit": False}}
+    body = {"name": "b.mp4", "parents": [team]}
+    assert refusal(create(local, body)) == (403, "insufficientParentPermissions")
+    edit = files.update(fileId=file_id, body={"name": "c.mp4"}, supportsAllDrives=True)
+    assert refusal(edit) == (403, "insufficientFilePermissions")
+    local.drive.set_read_only(team, False)
+    assert create(local, body).execute()["name"] == "b.mp4"
+
+
+def test_of_two_uploads_under_one_id_one_becomes_the_file(local: LocalDrive) -> None:
+    headers = bearer(local)
+    [file_id] = local.google().files().generateIds(count=1).execute()["ids"]
+    body = {"id": file_id, "name": "a.mp4", "parents": [local.inbox]}
+    address = f"{local.url}/upload/drive/v3/files?uploadType=resumable"
+    opened = [requests.post(address, json=body, headers=headers, timeout=5) for _ in range(2)]
+    first, second = (
+        requests.put(one.headers["Location"], data=content, headers=headers, timeout=5)
+        for one, content in zip(opened, (b"one", b"two"), strict=True)
+    )
+    assert first.status_code == 200 and first.json()["id"] == file_id
+    assert second.status_code == 409
+    assert second.json()["error"]["errors"][0]["reason"] == "fileIdInUse"
+    assert local.google().files().get_media(fileId=file_id).execute() == b"one"
+
+
+def test_a_scope_that_was_not_granted_is_refused(local: LocalDrive) -> None:
+    local.drive.oauth.granted = frozenset(["https://www.googleapis.com/auth/drive.readonly"])
+    user = local.drive.user_credentials_json()
+    assert local.adapter(user).get(local.inbox).name == "inbox"  # which is enough for reading
+    with pytest.raises(CallRefused, match="invalid_scope"):
+        local.writer(user).new_file_id()
