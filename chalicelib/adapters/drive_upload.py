@@ -6,7 +6,8 @@ Source: https://developers.google.com/workspace/drive/api/guides/manage-uploads 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -59,7 +60,7 @@ def put(
 ) -> DriveFile | int:
     """Send a piece, or with an empty one ask; see `DriveWriter.send`."""
     span = f"{start}-{start + len(body) - 1}" if body else "*"
-    with clients.session() as session, translated():
+    with _unaddressed(), clients.session() as session, translated():
         answer = session.request(
             "PUT",
             session_url,
@@ -74,6 +75,18 @@ def put(
         if answer.status_code == 308:
             return _received(answer.headers.get("Range"), size_bytes)
         raise _refusal(answer)
+
+
+@contextmanager
+def _unaddressed() -> Iterator[None]:
+    """Errors of connections name the address, with which anybody could write into the upload."""
+    try:
+        yield
+    except DriveUnavailable as error:
+        if error.status is not None:
+            raise
+        how = type(error.__cause__ or error).__name__
+        raise DriveUnavailable(f"The connection to Google Drive broke off ({how}).") from None
 
 
 def _made(answer: Any) -> DriveFile:

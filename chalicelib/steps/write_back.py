@@ -146,8 +146,8 @@ def _written(services: Services, job: Job, call: StepCall) -> bool:
     workflow = all_workflows().get(job.workflow)
     if workflow is None or workflow.write_back_to is None:
         raise Rejected("Its workflow writes no results back any more.")
-    writing = _Writing(services, job, call)
-    writing.find_place(workflow)
+    writing = _Writing(services, job, call, workflow)
+    writing.find_place()
     return writing.find_md5() and writing.into_drive()
 
 
@@ -163,6 +163,7 @@ class _Writing:
     services: Services
     job: Job
     call: StepCall
+    workflow: Workflow
 
     @property
     def back(self) -> WriteBack:
@@ -185,7 +186,7 @@ class _Writing:
 
     # Where to
 
-    def find_place(self, workflow: Workflow) -> None:
+    def find_place(self) -> None:
         """See to it that the file has an id, a folder and a name, all written down.
 
         What an earlier run of the job has put into Drive is replaced, wherever it lies by now; but
@@ -193,13 +194,14 @@ class _Writing:
         """
         if self.back.wrote and self._is_untouched():
             return
-        folder_id = self._folder(workflow)
+        folder_id = self._folder()
         if self.back.file_id and self.back.folder_id == folder_id and not self.back.wrote:
             return
-        self.take_place(folder_id, result_name(self.job.file_name, workflow.result_suffix))
+        self._take_place(folder_id)
 
-    def take_place(self, folder_id: str, name: str) -> None:
+    def _take_place(self, folder_id: str) -> None:
         writer = self.services.drive_writer
+        name = result_name(self.job.file_name, self.workflow.result_suffix)
         name = free_name(name, lambda one: writer.has_name(folder_id, one))
         file_id = writer.new_file_id()
         mark = {"job_id": self.job.job_id, "at": iso(self.services.now())}
@@ -217,9 +219,9 @@ class _Writing:
         except FileGone:
             return None
 
-    def _folder(self, workflow: Workflow) -> str:
+    def _folder(self) -> str:
         """Raises: Rejected: nothing can be put there."""
-        folder_id = workflow.write_back_to
+        folder_id = self.workflow.write_back_to
         assert folder_id is not None
         if folder_id == BESIDE:
             folder_id = self._folder_of_original()
@@ -286,7 +288,7 @@ class _Writing:
             raise Temporary("Google Drive has not worked out the checksum of the result yet.")
         if file is not None and file.md5 not in self.back.wrote:
             # Somebody has given it other content, which is not ours to replace.
-            self.take_place(self.back.folder_id or "", self.back.name or "")
+            self._take_place(self._folder())
             file = None
         file = self._sent(replaces=file is not None)
         if file is None:
@@ -334,8 +336,10 @@ class _Writing:
                 size_bytes=size_bytes,
                 properties={PROPERTY: self.job.job_id},
             )
-        except FileGone:
-            raise Rejected(NO_FOLDER) from None
+        except FileGone as gone:
+            if replaces:
+                raise Temporary("What was there before was just removed.") from gone
+            raise Rejected(NO_FOLDER) from gone
         self.note(session_url=url)
         return url
 

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import socket
 import threading
+import traceback
 import tracemalloc
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,6 +164,15 @@ def test_passing_trouble(local: LocalDrive, writer: DriveWriter, team: str) -> N
         assert not isinstance(trouble.value, UploadGone)
     local.fail("upload.put", 500, "internalError", times=2)
     assert writer.sent(url, len(FILM)) == 0
+
+
+def test_the_address_of_an_upload_is_told_nobody(writer: DriveWriter) -> None:
+    """Who has it may write into the upload, for a week."""
+    key = str(uuid.uuid4())
+    with pytest.raises(DriveUnavailable) as trouble:
+        sent(writer, f"http://127.0.0.1:9/upload/drive/v3/files?upload_id={key}")
+    shown = "".join(traceback.format_exception(trouble.value))
+    assert "ConnectionError" in str(trouble.value) and key not in shown
 
 
 def test_a_dead_token_is_replaced_in_the_middle(

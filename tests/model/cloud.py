@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,7 @@ from chalicelib.fetching import checking, parts, upload
 from chalicelib.services import Services
 from chalicelib.steps import inspect as inspect_step
 from chalicelib.steps import measure as measure_step
+from chalicelib.steps import publish as publish_step
 from chalicelib.steps import sync as sync_step
 from chalicelib.steps import write_back as write_back_step
 from tests.examples import a_workflow
@@ -87,15 +88,21 @@ class Cloud:
         self.encoded_nothing: list[str] = []
         #: Does what a person does meanwhile, to the job or file of this id or to any.
         self.people: Callable[[str, str], None] = lambda kind, job_id: None
+        self.workflow = WORKFLOW
         self._due = dict.fromkeys(SCHEDULES, 0.0)
         self._here = threading.local()
         self._patched(patch)
+
+    def results_go_to_drive(self) -> None:
+        """The workflow puts its results into the very folder it watches."""
+        self.workflow = replace(WORKFLOW, write_back_to=INBOX)
 
     def _patched(self, patch: pytest.MonkeyPatch) -> None:
         """What is not there without AWS: processes, pools of threads, films to decode."""
         patch.setattr(triggers, "services", lambda: self._here.services)
         patch.setattr(notifications, "services", lambda: self._here.services)
-        patch.setattr(sync_step, "all_workflows", lambda: {"compress": WORKFLOW})
+        for module in (sync_step, publish_step, write_back_step):
+            patch.setattr(module, "all_workflows", lambda: {"compress": self.workflow})
         patch.setattr(inspect_step, "facts_from_probe", films.facts)
         patch.setattr(measure_step, "go_on", films.measuring(self.world.storage))
         patch.setattr(parts, "PART_BYTES", 50)
@@ -103,6 +110,7 @@ class Cloud:
         patch.setattr(upload, "ThreadPoolExecutor", AtOnce)
         patch.setattr(checking, "ThreadPoolExecutor", AtOnce)
         patch.setattr(write_back_step, "ThreadPoolExecutor", AtOnce)
+        patch.setattr(write_back_step, "PIECE_BYTES", 50)
 
     # Processes
 

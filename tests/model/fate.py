@@ -112,7 +112,7 @@ class Fate(Peril):
 
 def _failure(kind: str | None, name: str) -> Exception:
     port = name.partition(".")[0]
-    if port == "drive":
+    if port in ("drive", "drive_writer"):
         return CallRefused("No.") if kind == "refused" else DriveUnavailable("Not now.")
     if port == "airtable":
         return (

@@ -22,7 +22,15 @@ from chalicelib.steps.retry import retry
 from tests.model.cloud import SCHEDULES, STALLS, STEPS, Cloud
 from tests.model.fate import KINDS, MEANWHILE, Fate
 from tests.model.films import STORIES, film
-from tests.model.promises import File, Model, all_jobs, check_errors, check_now, check_quiet
+from tests.model.promises import (
+    File,
+    Model,
+    all_jobs,
+    check_drive,
+    check_errors,
+    check_now,
+    check_quiet,
+)
 
 stories = st.sampled_from(["good", *sorted(STORIES), "good", "low"])
 #: Which of several, whatever there is.
@@ -61,8 +69,10 @@ class Promises(RuleBasedStateMachine):
 
     # What people do to their files
 
-    @initialize(films=st.lists(stories, min_size=1, max_size=3))
-    def drop_some(self, films: list[str]) -> None:
+    @initialize(films=st.lists(stories, min_size=1, max_size=3), writes_back=st.booleans())
+    def drop_some(self, films: list[str], writes_back: bool) -> None:
+        if writes_back:
+            self.cloud.results_go_to_drive()
         for story in films:
             self.drop(story)
 
@@ -315,6 +325,7 @@ class Promises(RuleBasedStateMachine):
         check_now(cloud, self.model)
         check_errors(cloud)
         check_quiet(cloud, self.model)
+        check_drive(cloud, all_jobs(cloud))
 
     def _is_quiet(self) -> bool:
         cloud, records = self.cloud, self.cloud.world.records
