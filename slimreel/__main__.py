@@ -120,6 +120,12 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument(
         "--encoder-jobs", type=int, default=1, metavar="N", help="videos encoded at the same time"
     )
+    up.add_argument(
+        "--as-person",
+        action="store_true",
+        help="act for the person whose Drive it is, not as a service account: that takes results "
+        "into My Drive, with --parameter DriveResultsFolder=beside (docs/write-back.md)",
+    )
     tests = up.add_argument_group("for crash and load tests")
     tests.add_argument(
         "--ready-file", type=Path, metavar="FILE", help="written as JSON once everything answers"
@@ -169,6 +175,7 @@ def _up(options: argparse.Namespace, console: Console) -> int:
         encoder_jobs=options.encoder_jobs,
         schedule_speed=options.schedule_speed,
         parameters=dict(options.parameter),
+        as_person=options.as_person,
     )
     try:
         run = empty if options.empty else up

@@ -63,6 +63,7 @@ class Options:
         encoder, encoder_jobs: how MediaConvert encodes, and how many jobs at a time.
         schedule_speed: how many times as often scheduled functions run.
         parameters: more of the template's parameters, such as time-outs.
+        as_person: Slimreel has the Google credentials of the person whose Drive it is.
     """
 
     data_dir: Path
@@ -74,6 +75,7 @@ class Options:
     encoder_jobs: int = 1
     schedule_speed: float = 1.0
     parameters: Mapping[str, str] = field(default_factory=dict)
+    as_person: bool = False
 
 
 def up(options: Options, *, project_dir: Path, console: Console) -> None:
@@ -132,7 +134,13 @@ def _deployed(cloud: Cloud, options: Options, project_dir: Path) -> Deployment:
     try:
         # So that the pages can show them beside the results; the bucket expires them after a week.
         parameters = {"KeepOriginals": "yes", **options.parameters}
-        return deploy(cloud, project_dir, inbox_name="", parameters=parameters)
+        return deploy(
+            cloud,
+            project_dir,
+            inbox_name="",
+            parameters=parameters,
+            as_person=options.as_person,
+        )
     except NeedsReplacement as problem:
         raise CannotStart(f"{problem} It is in {options.data_dir}.") from problem
     except StackError as problem:

@@ -165,6 +165,7 @@ def deploy(
     *,
     inbox_name: str = INBOX,
     parameters: Mapping[str, str] | None = None,
+    as_person: bool = False,
 ) -> Deployment:
     """Make the folder, the base, the secrets and every resource of the template.
 
@@ -174,6 +175,8 @@ def deploy(
         inbox_name: the folder of My Drive that starts the compress workflow; empty for My Drive
             itself.
         parameters: more of the template's parameters.
+        as_person: store the Google credentials of the person whose Drive it is, in place of those
+            of a service account.
 
     Raises:
         StackError: the template cannot be applied, or has no such parameter.
@@ -185,7 +188,7 @@ def deploy(
     folder_ids = {variable: _folder_id(cloud, name) for (_, variable), name in names.items()}
     base_id = cloud.airtable.create_base("Slimreel")
     _set_up_airtable(cloud, base_id)
-    _store_secrets(cloud)
+    _store_secrets(cloud, as_person=as_person)
     stack = apply(
         _template(cloud.data_dir, project_dir),
         parameters={
@@ -286,11 +289,13 @@ def _replace(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _store_secrets(cloud: Cloud) -> None:
+def _store_secrets(cloud: Cloud, *, as_person: bool = False) -> None:
+    drive = cloud.drive
+    google = drive.user_credentials_json() if as_person else drive.credentials_json()
     ssm = cloud.client("ssm")
     prefix = f"/slimreel/{STAGE}/"
     values = {
-        "google-credentials": json.dumps(cloud.drive.credentials_json()),
+        "google-credentials": json.dumps(google),
         "airtable-token": cloud.airtable_token,
     }
     for key in ("link-key", "callback-key"):  # made once: links and signatures stay good
