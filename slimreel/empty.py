@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from slimreel.local.cloud import Cloud
 from slimreel.up import (
@@ -105,17 +104,8 @@ def empty(options: Options, *, project_dir: Path, console: Console) -> None:
     stop = stop_on_signals()
     console.print("Starting AWS, Google Drive and Airtable on this machine …")
     with accounts(options, project_dir) as made:
-        lines = Table.grid(padding=(0, 2))
-        lines.add_row("AWS", "slimreel … --stage local finds it")
-        lines.add_row(
-            "Google", f"key {shown(made.google_key).rstrip('/')}, folder {made.folder_id}"
-        )
-        lines.add_row("", f"which is {shown(made.folder)}")
-        token = shown(made.airtable_token).rstrip("/")
-        lines.add_row("Airtable", f"token in {token}, base {made.base_id}")
-        lines.add_row("", f"{made.cloud.endpoint_url}/airtable")
-        lines.add_row("Mail", f"{made.cloud.endpoint_url}/mail")
-        console.print(lines, soft_wrap=True)
+        for what, where in _places(made):  # no table: it would break a long path in two
+            console.print(f"{what:<10}{where}", soft_wrap=True, markup=False, highlight=False)
         console.print(
             f"Ready after {time.monotonic() - begun:.1f} s. Now, in another terminal: "
             "slimreel setup --stage local",
@@ -123,6 +113,16 @@ def empty(options: Options, *, project_dir: Path, console: Console) -> None:
         )
         stop.wait()
     console.print("Stopped. Nothing is lost: the next start goes on from here.")
+
+
+def _places(made: Accounts) -> Iterator[tuple[str, str]]:
+    key, token = (shown(one).rstrip("/") for one in (made.google_key, made.airtable_token))
+    yield "AWS", "slimreel … --stage local finds it"
+    yield "Google", f"key {key}, folder {made.folder_id}"
+    yield "", f"which is {shown(made.folder)}"
+    yield "Airtable", f"token in {token}, base {made.base_id}"
+    yield "", f"{made.cloud.endpoint_url}/airtable"
+    yield "Mail", f"{made.cloud.endpoint_url}/mail"
 
 
 def _secret(path: Path, text: str) -> Path:

@@ -90,9 +90,10 @@ def _findings(site: Site, options: argparse.Namespace, console: Console) -> Iter
         clip = make_clip(Path.cwd())
         folder = site.setting("DriveInboxFolder")
 
+        told = Console(stderr=True) if options.json else console
+
         def say(text: str) -> None:
-            if not options.json:
-                console.print(f"  {text}", soft_wrap=True, markup=False)
+            told.print(f"  {text}", soft_wrap=True, markup=False)
 
         say(f"Drop {clip} into https://drive.google.com/drive/folders/{folder} now.")
         yield from watch(site, clip.name, say)

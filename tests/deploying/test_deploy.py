@@ -18,11 +18,12 @@ from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
 from slimreel.deploying import package
 from slimreel.deploying.account import connect
 from slimreel.deploying.parameters import outputs_of, values_of
+from slimreel.doctor import video
 from slimreel.doctor.examine import CHECKS, examine
 from slimreel.doctor.site import Site
+from slimreel.doctor.video import make_clip
 from slimreel.local import REGION
 from slimreel.local.faults import Fault
-from tests.clips import camera_clip
 from tests.deploying.conftest import ROOT, Place, Slimreel
 
 STAGE = "life"
@@ -51,15 +52,17 @@ def confirm(place: Place) -> None:
             requests.get(link, timeout=10)
 
 
-def findings(slimreel: Slimreel) -> dict[str, tuple[str, str]]:
+def findings(slimreel: Slimreel, *more: str) -> dict[str, tuple[str, str]]:
     """What the doctor says: verdict and sentence, with the next step, by check."""
-    _, said = slimreel("doctor", "--stage", STAGE, "--json")
+    _, said = slimreel("doctor", "--stage", STAGE, "--json", *more)
     told = json.loads(said)["findings"]
     return {one["check"]: (one["verdict"], f"{one['said']} {one['next_step']}") for one in told}
 
 
 @pytest.mark.timeout(300)
-def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -> None:
+def test_a_stages_whole_life(
+    place: Place, slimreel: Slimreel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = place.accounts
     deploy = ("deploy", "--stage", STAGE, "--package", str(place.package), "--yes")
 
@@ -85,10 +88,21 @@ def test_a_stages_whole_life(place: Place, slimreel: Slimreel, tmp_path: Path) -
     assert values_of(the_stack(place))["PublicUrl"] == f"{place.cloud.endpoint_url}/api"
     assert {verdict for verdict, _ in findings(slimreel).values()} <= {"ok", "note"}
 
-    # A video runs through those resources, and through no others.
+    # The doctor's test video runs through those resources, and through no others.
     outputs = outputs_of(the_stack(place))
-    clip = camera_clip(tmp_path / "Scene 4.mov")
-    file_id = place.cloud.drive.add_file(made.folder_id, clip.name, clip)
+    dropped: list[tuple[Path, str]] = []
+
+    def made_and_dropped(folder: Path) -> Path:
+        clip = make_clip(folder)
+        dropped.append((clip, place.cloud.drive.add_file(made.folder_id, clip.name, clip)))
+        return clip
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(video, "make_clip", made_and_dropped)
+    monkeypatch.setattr(video, "LOOK_EVERY_S", 0.2)
+    verdict, told = findings(slimreel, "--video")["test-video"]
+    assert verdict == "ok" and told.startswith("Completed: "), told
+    [(clip, file_id)] = dropped
     table = place.cloud.resource("dynamodb").Table(outputs["JobsTableName"])
     records = Records(table)
 

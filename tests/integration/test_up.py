@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ import requests
 
 from chalicelib.adapters.records import Records
 from chalicelib.domain.job import Job, Status
+from slimreel.__main__ import main
+from slimreel.deploying import account
+from slimreel.deploying.stacks import described
 from tests.clips import camera_clip
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
@@ -57,16 +61,22 @@ class Up:
     def start(self) -> None:
         """Start it and wait until everything answers."""
         (self.home / "ready.json").unlink(missing_ok=True)
-        options = {"data-dir": "data", "drive": "drive", "compressed": "compressed"}
-        argv = [sys.executable, "-m", "slimreel", "up", "--encoder", "stub"]
-        for name, folder in {**options, "ready-file": "ready.json"}.items():
-            argv += [f"--{name}", str(self.home / folder)]
+        folders = {"data-dir": "data", "drive": "drive", "compressed": "compressed"}
+        options = {**folders, "ready-file": "ready.json"}
+        self.run(*(f"--{name}={self.home / folder}" for name, folder in options.items()))
+        self.until((self.home / "ready.json").exists, "it to be ready")
+
+    def start_empty(self) -> None:
+        self.run("--empty", f"--data-dir={self.home / 'data'}")
+        self.until(lambda: "slimreel setup --stage local" in self.screen, "it to be ready")
+
+    def run(self, *options: str) -> None:
+        argv = [sys.executable, "-m", "slimreel", "up", "--encoder", "stub", *options]
         with (self.home / "screen").open("wb") as screen:
             run = subprocess.Popen(
                 argv, cwd=PROJECT_DIR, stdout=screen, stderr=screen, start_new_session=True
             )
         self.runs.append(run)
-        self.until((self.home / "ready.json").exists, "it to be ready")
 
     def until(self, is_so: Any, what: str) -> None:
         end = time.monotonic() + WAIT_S
@@ -241,3 +251,35 @@ def test_results_cannot_go_where_videos_are_dropped(up: Up) -> None:
     options = Options(data_dir=up.home / "data", drive=up.drive, compressed=up.drive / "compressed")
     with pytest.raises(CannotStart, match="compressed again"), running(options, PROJECT_DIR):
         pass
+
+
+def test_an_empty_one_names_what_setup_asks_for_and_is_the_same_again(
+    up: Up, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up.start_empty()
+    # What it names is there, for its owner's eyes where it is secret.
+    [key] = re.findall(r"Google +key (\S+), folder (\S+)", up.screen)
+    [(token, base)] = re.findall(r"Airtable +token in (\S+), base (\S+)", up.screen)
+    [folder] = re.findall(r"which is (\S+)", up.screen)
+    assert json.loads(Path(key[0]).read_text())["type"] == "service_account"
+    assert {Path(one).stat().st_mode & 0o777 for one in (key[0], token)} == {0o600}
+    assert [*Path(folder).iterdir()] == []
+    # The command finds it, and nothing in it.
+    monkeypatch.setattr(account, "EMPTY_DIR", up.home / "data")
+    found = account.connect(account.LOCAL_STAGE)
+    assert found.is_stand_in and described(found.client("cloudformation"), "slimreel-local") is None
+    bearer = {"Authorization": f"Bearer {Path(token).read_text()}"}
+    tables = f"{found.endpoint_url}/v0/meta/bases/{base}/tables"
+    assert requests.get(tables, headers=bearer, timeout=10).json() == {"tables": []}
+    found.close()
+    # A second one does not get into its way.
+    again = ("up", "--empty", f"--data-dir={up.home / 'data'}")
+    assert main([*again]) == 2 and "runs already with" in capsys.readouterr().out
+    assert main([*again, "--ready-file=x"]) == 2 and "--ready-file" in capsys.readouterr().out
+    # Stopped and started, it is the same place.
+    named = up.screen.splitlines()[1:-1]
+    up.runs[-1].send_signal(signal.SIGTERM)
+    assert up.runs[-1].wait(WAIT_S) == 0
+    assert up.screen.splitlines()[-1].startswith("Stopped.")
+    up.start_empty()
+    assert up.screen.splitlines()[1:-1] == named
