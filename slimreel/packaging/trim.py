@@ -16,6 +16,9 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _DISCOVERY = PurePosixPath("googleapiclient/discovery_cache/documents")
 #: The only Google API that is called; the client finds its description here, offline.
 _KEPT_DOCUMENTS = ("drive.v3.json",)
+#: What pip brings and nothing imports: the first two are google-auth's for keys of the library
+#: `rsa`, where it does not use cryptography as for ours; the third is cffi's for building.
+_NEVER_IMPORTED = ("pyasn1", "pyasn1_modules", "pycparser")
 #: For type checkers, for the compiler of protocol buffers, for pip.
 _NEVER_READ = (".pyi", ".proto", ".dist-info/RECORD")
 
@@ -61,6 +64,8 @@ def _is_needed(name: str) -> bool:
     path = PurePosixPath(name)
     if path.is_relative_to(_DISCOVERY):
         return path.name in _KEPT_DOCUMENTS
+    if path.parts[0].partition("-")[0] in _NEVER_IMPORTED:  # the package, or its .dist-info
+        return False
     return not name.endswith(("/", *_NEVER_READ))
 
 

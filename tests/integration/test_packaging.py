@@ -82,7 +82,10 @@ def test_of_googles_api_descriptions_only_drives_is_kept(tmp_path: Path) -> None
 
 
 def test_what_no_program_reads_stays_behind(tmp_path: Path) -> None:
-    names = ("a/a.py", "a/a.pyi", "a/a.proto", "a-1.dist-info/RECORD", "a-1.dist-info/METADATA")
+    names = [
+        *("a/a.py", "a/a.pyi", "a/a.proto", "a-1.dist-info/RECORD", "a-1.dist-info/METADATA"),
+        *("pyasn1/a.py", "pyasn1_modules-0.4.2.dist-info/METADATA", "pycparser/b/c.py"),
+    ]
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
         for name in names:
             packed.writestr(name, "")
