@@ -330,7 +330,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"\n{page}")
         if args.out:
             stem = f"quality-{target.metric.lower()}"
-            (args.out / f"{stem}.md").write_text(page)
+            title = f"# The quality bench at {target.metric} {target.mean:g}"
+            picture = f"![Rate and quality of every clip]({stem}.svg)"
+            (args.out / f"{stem}.md").write_text(f"{title}\n\n{page}\n{picture}\n")
             drawn = [diagram(row, tried, target) for row, tried in measured]
             (args.out / f"{stem}.svg").write_text(plot.svg(drawn, target.metric))
     return 0
