@@ -133,6 +133,8 @@ def _completed(job: Job, link: str, prices: Prices) -> tuple[str, list[str]]:
     ]
     if job.plan and job.plan.search and job.plan.search.level is not None:
         lines.append(found_words(job.plan.search))
+        if job.plan.qvbr_level != job.plan.search.level:
+            lines.append(f"Put right by what was measured: {one_line(job.plan.reasons[0])}")
     if job.measurement and job.measurement.scores:
         figures = "; ".join(_figures(score) for score in job.measurement.scores)
         lines.append(f"Quality: {figures}. Measured by Slimreel against your original.")

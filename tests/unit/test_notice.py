@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from chalicelib.domain import search
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.notice import KINDS, Notice, notice, plain_ascii
+from chalicelib.domain.search import Target
 from chalicelib.domain.workflow import NOTICE_KINDS
 from tests.examples import JOB_ID, LINK, a_job, a_measurement, a_plan, the_prices
 
@@ -80,6 +83,22 @@ def test_a_completed_email_tells_the_whole_story() -> None:
             "Took 3 min 5 s",
         ]
     )
+
+
+def test_an_email_says_where_the_measurement_corrected_the_search() -> None:
+    searched = replace(
+        search.sampling(Target(metric="SSIM", mean=0.95), 60.0),
+        level=2.33,
+        predicted_mean=0.953,
+        predicted_bytes=41_000_000,
+    )
+    why = "QVBR level 2.67: likeness to the original (mean SSIM) is 0.946, below 0.950."
+    corrected = replace(a_plan(), search=searched, qvbr_level=2.67, reasons=(why,))
+    body = sent(completed(plan=corrected)).body
+    assert "Setting found by search: QVBR level 2.33, predicted SSIM 0.953 and 41.0 MB.\n" in body
+    assert f"Put right by what was measured: {why}\n" in body
+    as_found = sent(completed(plan=replace(corrected, qvbr_level=2.33)))
+    assert "Put right" not in as_found.body
 
 
 def test_what_was_lost_on_the_way_is_listed() -> None:
