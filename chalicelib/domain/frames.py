@@ -42,54 +42,80 @@ class Frame:
 
 
 _FRAME = re.compile(r"frame:\d+ .*\bpts_time:(-?\d+(?:\.\d+)?(?:e[-+]\d+)?)")
-_FIGURE = re.compile(r"lavfi\.(?:ssim|psnr\.mse|signalstats)\.(\w+)=(-?(?:\d+(?:\.\d+)?|nan|inf))$")
+#: What is wanted of some forty lines a frame.
+_FIGURES = {
+    f"lavfi.{source}.{name}": name
+    for source, names in (
+        ("ssim", ("All",)),
+        ("psnr.mse", ("y", "u", "v")),
+        ("signalstats", ("YMIN", "YMAX", "YAVG", "UAVG", "VAVG", "YDIF")),
+    )
+    for name in names
+}
 #: The first line of libvmaf's log as CSV.
 _VMAF_HEAD = "Frame,"
 
 
 @dataclass(slots=True)
 class FrameLines:
-    """Reads what `metadata=print` and libvmaf write, line by line.
+    """Reads what `metadata=print` writes, line by line."""
 
-    Attributes:
-        vmafs: one per frame, in the same order; empty where VMAF was not asked for.
-    """
-
-    vmafs: list[float] = field(default_factory=list)
     _frames: list[Frame] = field(default_factory=list)
     _time_s: float | None = None
     _figures: dict[str, float] = field(default_factory=dict)
-    _vmaf_column: int | None = None
 
     def feed(self, line: str) -> None:
-        if found := _FIGURE.match(line):
-            self._figures[found[1]] = float(found[2])
+        if line.startswith("lavfi."):
+            key, _, value = line.partition("=")
+            if key in _FIGURES:
+                self._figure(_FIGURES[key], value)
         elif found := _FRAME.match(line):
             self._end_frame()
             self._time_s = float(found[1])
-        elif line.startswith(_VMAF_HEAD):
-            columns = line.split(",")
-            self._vmaf_column = columns.index("vmaf") if "vmaf" in columns else None
-        elif self._vmaf_column is not None:
-            self._vmaf(line.split(","), self._vmaf_column)
 
     def frames(self) -> list[Frame]:
         """All frames that were scored, in order."""
         self._end_frame()
         return self._frames
 
-    def _vmaf(self, cells: list[str], column: int) -> None:
-        if cells[0].isdigit() and len(cells) > column:
-            try:
-                score = float(cells[column])
-            except ValueError:
-                return
-            self.vmafs.append(score if math.isfinite(score) else 0.0)
+    def _figure(self, name: str, value: str) -> None:
+        try:
+            self._figures[name] = float(value)
+        except ValueError:
+            return  # not what ffmpeg prints
 
     def _end_frame(self) -> None:
         if self._time_s is not None and "All" in self._figures:
             self._frames.append(_frame(self._time_s, MappingProxyType(self._figures)))
         self._time_s, self._figures = None, {}
+
+
+@dataclass(slots=True)
+class VmafLines:
+    """Reads libvmaf's log as CSV from among other lines.
+
+    Attributes:
+        scores: one per frame, in order.
+    """
+
+    scores: list[float] = field(default_factory=list)
+    _column: int | None = None
+
+    def feed(self, line: str) -> None:
+        head = line.find(_VMAF_HEAD)
+        if head >= 0 and "vmaf" in (columns := line[head:].split(",")):
+            self._column = columns.index("vmaf")
+        elif self._column is not None:
+            cells = line.split(",")
+            if cells[0].isdigit() and len(cells) > self._column:
+                self._add(cells[self._column])
+
+    def _add(self, cell: str) -> None:
+        try:
+            score = float(cell)
+        except ValueError:
+            return
+        self.scores.append(score if math.isfinite(score) else 0.0)
 
 
 def _frame(time_s: float, figures: Mapping[str, float]) -> Frame:

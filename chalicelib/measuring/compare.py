@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 
 from chalicelib.domain.ffmpeg_output import Complaints
-from chalicelib.domain.frames import Frame, FrameLines
+from chalicelib.domain.frames import Frame, FrameLines, VmafLines
 from chalicelib.domain.measurement import ROUNDING_S, StreamTimes, Window
 from chalicelib.domain.score import on_screen
 from chalicelib.measuring.look import Look
@@ -30,6 +30,9 @@ _EARLY_FRAMES, _EARLY_SHARE = 0.25, 0.25
 _IN_STEP = "ts_sync_mode=nearest"
 #: Small pictures, in which black, blank and still ones are told from others at next to no cost.
 _SMALL = "scale=32:18:flags=area,format=yuv444p"
+#: What they are averaged from has half the lines, again and again, but never fewer than these:
+#: eight for each of a small picture's. Leaving lines out costs nothing, reading them does.
+_LINES = 144
 VMAF_MODEL = "vmaf_v0.6.1"
 
 
@@ -63,9 +66,9 @@ def compare(
         ToolTimedOut: it takes more time than there is.
     """
     both = Complaints()
-    lines = FrameLines()
+    lines, vmaf_lines = FrameLines(), VmafLines()
     arguments = comparison_arguments(bench, result, source, window, vmaf=vmaf)
-    bench.run_counting(arguments, both, lines.feed)
+    bench.run_counting(arguments, both, lines.feed, on_stderr=vmaf_lines.feed if vmaf else None)
     frames = lines.frames()
     damage = Complaints()
     expected = _expected_frames(result, window)
@@ -74,7 +77,7 @@ def compare(
     return Comparison(
         # What is shown after the result's last frame is compared with that frame; not counted.
         frames=tuple(frames[:expected]),
-        vmafs=tuple(lines.vmafs[:expected]),
+        vmafs=tuple(vmaf_lines.scores[:expected]),
         damage=damage,
         source_errors=max(0, both.errors - damage.errors),
     )
@@ -145,6 +148,7 @@ def _graph(result: Look, source: Look, window: Window, *, vmaf: bool) -> str:
     # A result with frames of unequal length keeps the source's own time stamps.
     rate = treatment(result, source) + (f",fps={video.frame_rate}" if video.frame_rate else "")
     until = f",trim=end={_end_s(video, window):.6f}"
+    small = _small(result.height)
     size = f",scale={result.width}:{result.height}:flags=bicubic"
     copies = (
         (",split[result][result_on]", ",split[source][source_on]")
@@ -155,15 +159,23 @@ def _graph(result: Look, source: Look, window: Window, *, vmaf: bool) -> str:
         f"[0:V:0]{_from_zero(result, window)}{copies[0]}",
         f"[1:V:0]{_from_zero(source, window)}{rate}{until}{copies[1]}",
         f"[result]null{same}[a];[source]null{size}{same},split[b][c]",
-        f"[a][b]ssim={_IN_STEP},{_SMALL}[small_a];[c]{_SMALL}[small_b]",
+        f"[a][b]ssim={_IN_STEP},{small}[small_a];[c]{small}[small_b]",
         f"[small_a][small_b]psnr={_IN_STEP},signalstats,metadata=print:file=-[seen]",
         *([_vmaf(result, source)] if vmaf else []),
     ]
     return ";".join(chains)
 
 
+def _small(lines: int) -> str:
+    halves = 0
+    while lines >> (halves + 1) >= _LINES:
+        halves += 1
+    return halves * "field=type=top," + _SMALL
+
+
 def _vmaf(result: Look, source: Look) -> str:
-    """Both as they fill a screen. The log comes when all else is printed."""
+    """Both as they fill a screen. The log goes where only whole lines are printed: what else is on
+    stdout is printed in blocks, the last of them after the log."""
     assert source.video is not None
     shape = source.video.shape or source.width / source.height
     width, height = on_screen(shape * source.height, source.height)
@@ -172,7 +184,7 @@ def _vmaf(result: Look, source: Look) -> str:
     model = f"model=version={VMAF_MODEL}:n_threads={os.cpu_count() or 1}"
     return (
         f"[result_on]{even}[screen_a];[source_on]{even}[screen_b];"
-        f"[screen_a][screen_b]libvmaf={model}:{_IN_STEP}:log_fmt=csv:log_path=/dev/stdout[vmaf]"
+        f"[screen_a][screen_b]libvmaf={model}:{_IN_STEP}:log_fmt=csv:log_path=/dev/stderr[vmaf]"
     )
 
 

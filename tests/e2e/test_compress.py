@@ -13,11 +13,20 @@ from chalicelib.domain.link import signature, video_link
 from tests.clips import camera_clip, ffmpeg, ssim_mean
 from tests.e2e.conftest import Studio
 
+PHONE = {
+    "com.apple.quicktime.location.ISO6709": "+50.9413+006.9583+055/",
+    "com.apple.quicktime.make": "Apple",
+    "com.apple.quicktime.model": "iPhone 15 Pro",
+}
+
 
 def test_a_dropped_video_comes_out_smaller(studio: Studio, tmp_path: Path) -> None:
-    # Given a wasteful clip with two audio tracks and a recording date
-    tags = ("-metadata", "creation_time=2026-05-04T09:30:00Z", "-metadata:s:a:0", "language=ita")
-    clip = camera_clip(tmp_path / "Scene 4.mov", audio_tracks=2, extra=tags)
+    # Given a wasteful clip with two audio tracks, as a phone makes them
+    said = PHONE | {"creation_time": "2026-05-04T09:30:00Z", "title": "Probe in Köln"}
+    tags = [part for key, value in said.items() for part in ("-metadata", f"{key}={value}")]
+    names = ("-metadata:s:a:0", "language=ita", "-metadata:s:a:1", "handler_name=M&E")
+    extra = (*tags, *names, "-movflags", "use_metadata_tags")
+    clip = camera_clip(tmp_path / "Scene 4.mov", audio_tracks=2, extra=extra)
     before = hashlib.sha256(clip.read_bytes()).hexdigest()
     # When somebody drops it into the folder
     file_id = studio.drop(clip)
@@ -34,7 +43,11 @@ def test_a_dropped_video_comes_out_smaller(studio: Studio, tmp_path: Path) -> No
     with av.open(str(result)) as film:
         assert len(film.streams.audio) == 2
         assert film.streams.audio[0].language == "ita"
+        assert film.streams.audio[1].metadata["handler_name"] == "M&E"
         assert film.metadata["creation_time"].startswith("2026-05-04T09:30:00")
+        assert film.metadata["title"] == "Probe in Köln"
+        assert PHONE.items() <= film.metadata.items()
+    assert job.restored is not None and job.restored.lost == ()
     # and the original is untouched, and nothing temporary is left
     assert hashlib.sha256(clip.read_bytes()).hexdigest() == before
     assert studio.temp_keys(job.job_id) == []

@@ -130,6 +130,30 @@ def test_a_preset_may_ask_for_another_codec(
     assert job.plan.cost.tier == "professional"
 
 
+def test_a_target_may_be_vmaf(studio: Studio, tmp_path: Path) -> None:
+    """Searched by the encoder's own VMAF, of the picture at its size; measured on a screen."""
+    clip = tmp_path / "zoom.mp4"
+    picture = f"mandelbrot=s=640x360:r=2,trim=end={SECONDS}"
+    wasteful = ("-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "6")
+    ffmpeg("-f", "lavfi", "-i", picture, *wasteful, str(clip))
+    drive = studio.deployment.cloud.drive
+    file_id = drive.add_file(drive.add_folder("for VMAF"), clip.name, clip)
+    asked = {"by": "Anna", "workflow_name": "compress", "preset": "balanced-vmaf"}
+    job = studio.finished(submit(a_persons_services(studio), file_id, **asked)[0].job_id)
+    assert job.status is Status.COMPLETED, job.reason
+    assert job.plan is not None and job.plan.search is not None and job.measurement is not None
+    search, ours = job.plan.search, job.measurement.vmaf
+    assert search.metric == "VMAF" and len(search.points) == 2
+    assert all(20 < point.mean <= 100 for point in search.points)  # the encoder's own
+    assert ours is not None and ours.frames == 2 * SECONDS
+    assert ours.mean >= 93 and ours.worst_1_percent >= 60
+    assert search.predicted_mean == pytest.approx(ours.mean, abs=3)
+    assert job.encoder_ssim_mean == pytest.approx(job.measurement.score.mean, abs=0.01)
+    row = studio.row(job.job_id)
+    assert "predicted VMAF" in row["Reason"]
+    assert f"VMAF: {ours.mean:.1f}" in str(row)
+
+
 def a_persons_services(studio: Studio) -> Services:
     """What the API's function reaches to submit a file."""
     deployment = studio.deployment

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.codec import from_plain, to_plain
-from chalicelib.domain.frames import Frame, FrameLines
+from chalicelib.domain.frames import Frame, FrameLines, VmafLines
 from chalicelib.domain.picture_faults import FAULTS_KEPT, PictureSum, picture_faults
 
 GOOD = {"ssim": 0.97, "luma_error": 1.0, "chroma_error": 0.5, "motion": 2.0}
@@ -170,9 +170,15 @@ lavfi.signalstats.YDIF=0
 frame:1    pts:512     pts_time:0.04
 lavfi.ssim.All=-0.011000
 lavfi.signalstats.YDIF=1.77431
-Frame,integer_adm2,vmaf,
+"""
+VMAF_PRINTED = """
+0,1,2
+[h264 @ 0x1] [error] 7,8,9 Frame,integer_adm2,vmaf,
 0,0.864679,40.050717,
+[h264 @ 0x1] [warning] something else
 1,0.863697,nan,
+2,0.863697,
+3,0.863697,x
 """
 
 
@@ -194,13 +200,19 @@ def test_figures_are_read_from_what_ffmpeg_prints() -> None:
         motion=0.0,
     )
     assert (second.time_s, second.ssim, second.motion) == (0.04, -0.011, 1.77431)
-    assert lines.vmafs == [40.050717, 0.0]
+
+
+def test_vmaf_is_read_from_among_other_lines() -> None:
+    lines = VmafLines()
+    for line in VMAF_PRINTED.splitlines():
+        lines.feed(line)
+    assert lines.scores == [40.050717, 0.0]
 
 
 @pytest.mark.parametrize(
-    "line", ["", "lavfi.ssim.All=", "frame:x", "Frame,1", "0,1,2", "[warning]"]
+    "line", ["", "lavfi.ssim.All=", "lavfi.ssim.All=x", "frame:x", "[warning]"]
 )
 def test_other_lines_are_no_figures(line: str) -> None:
     lines = FrameLines()
     lines.feed(line)
-    assert (lines.frames(), lines.vmafs) == ([], [])
+    assert lines.frames() == []
