@@ -13,7 +13,7 @@ from rich.text import Text
 from chalicelib.domain.job import Job, Status
 from chalicelib.domain.text import human_size
 from slimreel.live_view import LiveView
-from slimreel.watch import STEPS, progress, seconds_since
+from slimreel.watch import progress, seconds_since, title
 
 #: More would scroll a small terminal.
 MOST_ROWS = 12
@@ -91,7 +91,7 @@ class Board(LiveView):
             percent = self._percent(job.encoder_job_id) if job.encoder_job_id else None
             table.add_row(
                 Text(_printable(job.file_name)),
-                Text(STEPS.get(job.step or "", "Waiting"), style="dim"),
+                Text(title(job.step, job) if job.step else "Waiting", style="dim"),
                 Text(f"{running_s:.0f} s", style="dim", justify="right"),
                 progress(job, percent),
             )

@@ -251,7 +251,7 @@ def _fact_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "took", f"{report.processing_s:.1f} s ({steps})"
     if report.encode_cost_usd:
         months = report.pays_back_after_months
-        back = f", paid back by {months:.1f} months of storage" if months else ""
+        back = f", paid back by {months:,.0f} months of storage" if months else ""
         yield "would cost", f"≈ ${report.encode_cost_usd:.4f} on MediaConvert{back}"
         yield "", f"(price table of {report.prices_as_of})"
     if report.output_path:

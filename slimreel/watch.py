@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chalicelib.domain.job import Job
+from chalicelib.domain.plan import Route
 from chalicelib.domain.text import human_size, parse_iso
 from slimreel.live_view import LiveView
 from slimreel.local.deployment import Deployment
@@ -63,7 +64,7 @@ class Watch(LiveView):
 
     def _view(self, job: Job) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        times = list(step_times(job))
+        times, titles = list(step_times(job)), _titles(job)
         for number, (moment, took) in enumerate(zip(job.timeline, times, strict=True)):
             running = job.status.is_open and number == len(times) - 1
             seconds = seconds_since(moment.at) if running else took.seconds
@@ -72,7 +73,7 @@ class Watch(LiveView):
                 mark = Text("✗", style="red")
             table.add_row(
                 mark,
-                STEPS.get(moment.step, moment.step),
+                titles[number],
                 Text(f"{seconds:.1f} s", style="dim", justify="right"),
                 progress(job, self._encode_percent) if running else "",
             )
@@ -92,12 +93,29 @@ class Watch(LiveView):
 
     def _print_new_steps(self, job: Job) -> None:
         finished = len(job.timeline) - job.status.is_open
-        times = list(step_times(job))
+        times, titles = list(step_times(job)), _titles(job)
         for number in range(self._printed, finished):
             step = job.timeline[number].step
             mark = "✗" if step == "fail" else "✓"
-            self._console.print(f"{mark} {STEPS.get(step, step)} {times[number].seconds:.1f} s")
+            self._console.print(f"{mark} {titles[number]} {times[number].seconds:.1f} s")
         self._printed = max(self._printed, finished)
+
+
+def title(step: str, job: Job, then: str | None = None) -> str:
+    """What a step of a job does.
+
+    Args:
+        then: the step that followed; None of the one that runs.
+    """
+    searches = job.plan is not None and job.plan.route is Route.SEARCH
+    if step == "encode" and (then == "choose" or (then is None and searches)):
+        return "Encode samples with MediaConvert"
+    return STEPS.get(step, step)
+
+
+def _titles(job: Job) -> list[str]:
+    steps = [moment.step for moment in job.timeline]
+    return [title(step, job, then) for step, then in zip(steps, [*steps[1:], None], strict=True)]
 
 
 def progress(job: Job, encode_percent: int | None) -> RenderableType:

@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 
 from chalicelib.domain.job import Job, Moment, Status
+from chalicelib.domain.plan import Route
 from slimreel.board import MOST_ROWS, Board
-from tests.examples import a_job
+from slimreel.watch import title
+from tests.examples import a_job, a_plan
 
 
 class Screen:
@@ -91,3 +93,14 @@ def test_in_a_terminal_jobs_on_their_way_are_drawn() -> None:
     for number in range(MOST_ROWS + 2):
         screen.board.known(a_job(job_id=f"{number}", file_name=f"{number}.mp4"))
     assert "and 3 more" in screen.drawn()
+
+
+def test_an_encode_of_samples_is_told_from_one_of_the_film(screen: Screen) -> None:
+    job = a_job(file_name="a.mp4", size_bytes=1, step="encode")
+    searching = replace(job, plan=a_plan(route=Route.SEARCH))
+    assert title("encode", searching) == "Encode samples with MediaConvert"
+    assert title("encode", job) == title("encode", searching, "restore")
+    assert title("encode", job, "choose") == "Encode samples with MediaConvert"
+    for one, words in ((job, "Encode with"), (searching, "Encode samples with")):
+        screen.board.show(one, None)
+        assert f"{words} MediaConvert" in screen.drawn()
