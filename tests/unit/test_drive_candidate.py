@@ -61,6 +61,7 @@ def test_videos_that_will_fail_become_jobs_that_say_why(more: dict[str, object])
         ({"parents": ("1other",)}, "is not in the watched folder"),
         ({"parents": ()}, "is not in the watched folder"),
         ({"trashed": True}, "is in the bin"),
+        ({"of_job": "0123"}, "is the result of job '0123', written by Slimreel itself"),
         ({"mime_type": "application/vnd.google-apps.folder"}, "is a folder"),
         ({"mime_type": "application/vnd.google-apps.shortcut"}, "is a shortcut"),
         ({"mime_type": "application/vnd.google-apps.document"}, "is a Google document"),

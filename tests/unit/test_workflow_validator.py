@@ -420,6 +420,17 @@ def test_settings_without_a_flow(tmp_path: Path) -> None:
             "start.drive_folder: missing: the Drive folder whose videos start this workflow",
         ),
         (
+            "[policy]",
+            '[write_back]\nto = "there"\n[policy]',
+            "write_back.to: 'there' is neither 'beside', nor a Drive folder id, nor a parameter of"
+            " the stage such as ${DRIVE_RESULTS_FOLDER}",
+        ),
+        (
+            "[policy]",
+            '[write_back]\nto = "beside"\nsuffix = "/x"\n[policy]',
+            "write_back.suffix: '/x' is not a text of at most 40 characters on one line without /",
+        ),
+        (
             "max_attempts",
             "max_attemps",
             "policy.max_attemps: unknown key; [policy] has preset, compress_above_bytes,"
