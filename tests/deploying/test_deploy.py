@@ -129,7 +129,7 @@ def test_a_stages_whole_life(
     status, said = slimreel(*deploy, "--parameter", "MaxCostPerDay=20")
     assert status == 0
     assert "~ setting MaxCostPerDay: empty becomes 20" in said
-    assert "~ changed 22 functions: Environment" in said
+    assert "~ changed 23 functions: Environment" in said
     values = values_of(the_stack(place))
     assert (values["MaxCostPerDay"], values["NoticeEmail"]) == ("20", "team@example.com")
 
