@@ -524,6 +524,12 @@ def test_the_api_is_throttled_and_its_log_group_is_its_own(template: Template) -
     assert all(group["RetentionInDays"] == 30 for group in groups.values())
 
 
+def test_pages_and_lists_travel_compressed(template: Template) -> None:
+    (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
+    # API Gateway compresses what is larger, for whoever says that gzip will do.
+    assert 0 < api["MinimumCompressionSize"] <= 2048
+
+
 def test_translating_twice_says_nothing(sam: Template, caplog: pytest.LogCaptureFixture) -> None:
     translate(sam)
     translate(sam)

@@ -9,6 +9,7 @@ from slimreel.local.stack.kinds import Kind, Made, Order
 from slimreel.local.stack.shapes import ANY, Ignored
 
 _ONE_ENDPOINT = Ignored("everything answers on one local port, there is no edge and no region")
+_NO_COMPRESSION = Ignored("nothing is far away on a laptop; the real gateway compresses answers")
 _NO_LOG = Ignored("the front logs what is asked for; the real gateway writes its own")
 _NO_TRACE = Ignored("nothing collects traces on a laptop")
 _NO_THROTTLE = Ignored("one person's laptop is the only caller; the real gateway throttles")
@@ -48,7 +49,12 @@ KINDS = {
         shape={"CloudWatchRoleArn": _NO_LOG}, create=_account, required=("CloudWatchRoleArn",)
     ),
     "AWS::ApiGateway::RestApi": Kind(
-        shape={"Body": ANY, "EndpointConfiguration": _ONE_ENDPOINT, "Parameters": _ONE_ENDPOINT},
+        shape={
+            "Body": ANY,
+            "EndpointConfiguration": _ONE_ENDPOINT,
+            "MinimumCompressionSize": _NO_COMPRESSION,
+            "Parameters": _ONE_ENDPOINT,
+        },
         create=_rest_api,
         required=("Body",),
     ),
