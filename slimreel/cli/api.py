@@ -43,13 +43,18 @@ class Api:
         self._session.close()
 
     def client(self, service: str) -> Any:
-        """A client of another service, in the same Region and with the same credentials."""
+        """A client of another service, in the same Region and with the same credentials; of the
+        stand-in cloud where that is what is asked.
+        """
         import boto3
 
         frozen = self._credentials.get_frozen_credentials()
+        parts = urlsplit(self.url)
+        is_local = parts.hostname in LOCAL_HOSTS
         return boto3.client(
             service,
             region_name=self._region,
+            endpoint_url=f"{parts.scheme}://{parts.netloc}" if is_local else None,
             aws_access_key_id=frozen.access_key,
             aws_secret_access_key=frozen.secret_key,
             aws_session_token=frozen.token,

@@ -51,13 +51,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--run", dest="of_run", type=int, metavar="N", help="of this run of the job only"
     )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=UP_DIR,
+        metavar="DIR",
+        help="on this machine: of which slimreel up (default: that of this checkout)",
+    )
     add_common(parser, run)
 
 
 def run(api: Api, options: argparse.Namespace, console: Console) -> int:
     job = api.job(options.job)
     if urlsplit(api.url).hostname in LOCAL_HOSTS:
-        found = from_files(UP_DIR / "logs", job["job_id"])
+        found = from_files(options.data_dir / "logs", job["job_id"])
     else:
         found = from_cloudwatch(api.client("logs"), options.stage, job)
     lines = sorted([*steps_of(job), *found], key=lambda line: line.at)

@@ -7,7 +7,6 @@ import webbrowser
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from slimreel.cli.api import Api, CannotAsk
@@ -36,10 +35,10 @@ def run(api: Api, options: argparse.Namespace, console: Console) -> int:
     if options.json:
         print_json(links)
     else:
-        table = Table.grid(padding=(0, 2, 0, 0))
+        # No table: it would cut addresses where the terminal ends.
         for name, url in links.items():
-            table.add_row(Text(name, style="dim"), Text(url or f"({_why_not(name, job)})"))
-        console.print(table, soft_wrap=True)
+            said = Text.assemble((f"{name:<8}", "dim"), url or f"({_why_not(name, job)})")
+            console.print(said, soft_wrap=True)
     if options.what:
         webbrowser.open(str(links[options.what]))
     return DONE

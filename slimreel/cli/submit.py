@@ -1,14 +1,16 @@
-"""`slimreel submit FILE`: hand a file in Drive or S3 to a workflow, wherever it lies."""
+"""`slimreel submit FILE`: hand a file to a workflow, wherever it lies."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from rich.console import Console
 
 from slimreel.cli.api import Api, CannotAsk
 from slimreel.cli.options import DONE, add_common, print_json
+from slimreel.cli.upload import upload
 
 #: As browsers show them: https://drive.google.com/file/d/<id>/view and .../open?id=<id>
 _LINK = re.compile(
@@ -19,13 +21,22 @@ _LINK = re.compile(
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "submit",
-        help="hand a file in Drive or S3 to a workflow",
-        description="Hand a file in Google Drive or S3 to a workflow, wherever it lies; Slimreel's "
-        "account must be able to see it, and an S3 bucket be named for it. Content that is known "
-        "already is not processed twice: see slimreel retry.",
+        help="hand a file of yours, in Drive or in S3 to a workflow",
+        description="Hand a file to a workflow, wherever it lies. Slimreel's account must be able "
+        "to see a file in Google Drive, and an S3 bucket must be named in SubmitBuckets; a file on "
+        "this machine travels by such a bucket. Content that is known already is not processed "
+        "twice: see slimreel retry.",
     )
     parser.add_argument(
-        "file", metavar="FILE", help="a Drive id, a link to a file in Drive, or s3://bucket/key"
+        "file",
+        metavar="FILE",
+        help="a file on this machine (with --via), a Drive id, a link to a file in Drive, or "
+        "s3://bucket/key",
+    )
+    parser.add_argument(
+        "--via",
+        metavar="S3_FOLDER",
+        help="s3://bucket/folder to upload a file of this machine to; it stays there",
     )
     parser.add_argument("--workflow", metavar="NAME", help="needed where there are several")
     parser.add_argument("--preset", metavar="NAME", help="in place of the workflow's")
@@ -37,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(api: Api, options: argparse.Namespace, console: Console) -> int:
     job = api.submit(
-        file_id(options.file),
+        _address(api, options.file, options.via),
         workflow=options.workflow,
         preset=options.preset,
         callback_url=options.callback,
@@ -54,6 +65,21 @@ def run(api: Api, options: argparse.Namespace, console: Console) -> int:
             soft_wrap=True,
         )
     return DONE
+
+
+def _address(api: Api, file: str, via: str | None) -> str:
+    """Where Slimreel finds the file, which is uploaded first if it lies here."""
+    path = Path(file)
+    if via is not None:
+        if not path.is_file():
+            raise CannotAsk(f"{file} is no file on this machine; --via is for those only.")
+        return upload(api.client("s3"), path, via)
+    if path.is_file():
+        raise CannotAsk(
+            f"{file} is on this machine. Put it into a Drive folder that is watched, or let it "
+            "travel by a bucket that is named in SubmitBuckets: --via s3://BUCKET/FOLDER"
+        )
+    return file_id(file)
 
 
 def file_id(text: str) -> str:

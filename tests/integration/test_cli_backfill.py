@@ -116,14 +116,16 @@ def test_links_are_shown_and_opened(
         Status.COMPLETED,
         published_key="k",
         published_size_bytes=1,
-        source_url="https://drive.example/1",
+        source_url="https://drive.example/" + "1" * 200,
         row_id="rec00000000000001",
     )
     world.with_job(job)
     code, said = slimreel("open", JOB_ID, "--json")
     links = json.loads(said)
     assert code == 0 and opened == []
-    assert links["drive"] == "https://drive.example/1"
+    assert links["drive"] == job.source_url
+    said = slimreel("open", JOB_ID)[1]
+    assert all(link in said for link in links.values())  # whole, however narrow the terminal
     assert links["result"].startswith("https://slimreel.example/api/v/")
     assert links["row"] == "https://airtable.com/appTest"
     assert slimreel("open", JOB_ID, "result")[0] == 0
@@ -151,11 +153,11 @@ def line(at: str, message: str, level: str = "INFO") -> str:
 
 
 def test_lines_of_a_job_come_by_time_with_its_steps(
-    world: World, slimreel: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    world: World, slimreel: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(logs_verb, "UP_DIR", tmp_path)
+    asked = ("logs", JOB_ID, "--data-dir", str(tmp_path))
     world.with_job(a_job(Status.FAILED, timeline=TIMELINE))
-    code, said = slimreel("logs", JOB_ID)
+    code, said = slimreel(*asked)
     assert code == 2 and "There are no log files" in said
     (tmp_path / "logs").mkdir()
     late = line("2026-05-04T10:30:05Z", f"job {JOB_ID}: broken\x1b[31m", "ERROR")
@@ -164,16 +166,16 @@ def test_lines_of_a_job_come_by_time_with_its_steps(
     )
     early = line("2026-05-04T09:30:01Z", f"job {JOB_ID}: copying")
     (tmp_path / "logs" / "slimreel-local-fetch.log").write_text(early)
-    code, said = slimreel("logs", JOB_ID, "--json")
+    code, said = slimreel(*asked, "--json")
     assert code == 0, said
     told = json.loads(said.replace("\x1b", ""))
     assert code == 0
     assert [one["function"] for one in told] == ["fetch", "fetch", "fetch", "plan"]
     assert [one["level"] for one in told] == ["STEP", "INFO", "STEP", "ERROR"]
-    assert "\x1b" not in slimreel("logs", JOB_ID)[1]
-    only = json.loads(slimreel("logs", JOB_ID, "--json", "--run", "1")[1])
+    assert "\x1b" not in slimreel(*asked)[1]
+    only = json.loads(slimreel(*asked, "--json", "--run", "1")[1])
     assert [one["message"] for one in only] == ["run 1: fetch begins", f"job {JOB_ID}: copying"]
-    assert slimreel("logs", JOB_ID, "--run", "3")[0] == 2
+    assert slimreel(*asked, "--run", "3")[0] == 2
 
 
 def test_in_aws_every_log_group_of_the_stage_is_searched() -> None:
