@@ -279,6 +279,6 @@ _PAGE = """<!doctype html><html lang=en><meta charset=utf-8><title>Sign in</titl
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;
 place-items:center;min-height:100vh;margin:0}main{width:min(20rem,90vw)}label{display:block;
 margin:0 0 1rem}input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;margin-top:.25rem}
-button{font:inherit;width:100%;padding:.6rem}p{color:#c33}small{opacity:.7}</style>
+button{font:inherit;width:100%;padding:.6rem}p[role=alert]{color:#c33}small{opacity:.7}</style>
 <main><h1>Sign in</h1>{body}<p><small>The stand-in for Cognito's own page.</small></main></html>
 """

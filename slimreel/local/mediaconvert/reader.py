@@ -68,7 +68,10 @@ def serve(control: socket.socket) -> None:
             control.close()
             _read_and_leave(json.loads(data), descriptors[0], server_id)
         os.close(descriptors[0])
-        send(control, {"pid": pid})
+        try:
+            send(control, {"pid": pid})
+        except BrokenPipeError:  # whoever asked was killed meanwhile, and the reader goes with us
+            return
 
 
 def _read_and_leave(request: dict[str, Any], descriptor: int, server_id: int) -> NoReturn:
