@@ -95,6 +95,22 @@ FIELDS: tuple[Field, ...] = (
             "choices": [{"name": name, "color": color} for name, color in STATUS_COLOURS.items()]
         },
     ),
+    # Beside the status, where people who review find them without scrolling.
+    Field(
+        name=REVIEW_FIELD,
+        type="singleSelect",
+        description=(
+            "Choose what is to happen. Slimreel does it, answers in Review Answer and empties this."
+        ),
+        options={
+            "choices": [{"name": name, "color": color} for name, color in REVIEW_COLOURS.items()]
+        },
+    ),
+    Field(
+        name=ANSWER_FIELD,
+        type="multilineText",
+        description="What came of the last choice in Review, who made it and when.",
+    ),
     Field(
         name="Compressed URL",
         type="url",
@@ -208,21 +224,6 @@ FIELDS: tuple[Field, ...] = (
         name=KEY_FIELD,
         type="singleLineText",
         description="Slimreel's name of the job. Rows are matched on it: do not edit.",
-    ),
-    Field(
-        name=REVIEW_FIELD,
-        type="singleSelect",
-        description=(
-            "Choose what is to happen. Slimreel does it, answers in Review Answer and empties this."
-        ),
-        options={
-            "choices": [{"name": name, "color": color} for name, color in REVIEW_COLOURS.items()]
-        },
-    ),
-    Field(
-        name=ANSWER_FIELD,
-        type="multilineText",
-        description="What came of the last choice in Review, who made it and when.",
     ),
     Field(
         name="Error Message",

@@ -59,23 +59,30 @@ def _sums(tallies: Iterable[Tally], prices: Prices) -> dict[str, Any]:
 
 
 def _days(tallies: Sequence[Tally], prices: Prices, since: str, until: str) -> list[dict[str, Any]]:
-    """Each day, those without a job too; money is what storage saved up to then less encoding."""
+    """Each day, those without a job too. Money is added up to that day: what storing the originals
+    would have cost, what storing the results and encoding them did cost, and what is between.
+    """
     by_day: dict[str, list[Tally]] = defaultdict(list)
     for one in tallies:
         by_day[one.kind.day].append(one)
-    saved, money, made = 0, 0.0, []
+    source = published = 0
+    unspent, spent, made = 0.0, 0.0, []
     for day in _each(since, until):
         sums = _sums(by_day.get(day, ()), prices)
-        saved += sums["saved_bytes"]
-        money += storage_usd_per_month(saved, prices) / DAYS_IN_MONTH - sums["cost_usd"]
+        source += sums["source_bytes"]
+        published += sums["published_bytes"]
+        unspent += storage_usd_per_month(source, prices) / DAYS_IN_MONTH
+        spent += storage_usd_per_month(published, prices) / DAYS_IN_MONTH + sums["cost_usd"]
         made.append(
             {
                 "day": day,
                 "jobs": sums["jobs"],
                 "source_bytes": sums["source_bytes"],
                 "published_bytes": sums["published_bytes"],
-                "saved_bytes_so_far": saved,
-                "money_so_far_usd": round(money, 6),
+                "saved_bytes_so_far": source - published,
+                "originals_usd_so_far": round(unspent, 6),
+                "spent_usd_so_far": round(spent, 6),
+                "money_so_far_usd": round(unspent - spent, 6),
             }
         )
     return made

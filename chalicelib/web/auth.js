@@ -1,9 +1,11 @@
 // Signing in at the user pool's own pages: the code flow with PKCE. Tokens live in this tab only.
 
+import { Refused, request } from "./net.js";
+
 const told = (name) => document.querySelector(`meta[name="slimreel:${name}"]`).content;
 const SIGN_IN = told("sign-in-url"), CLIENT = told("client-id"), PAGE = told("page-url");
 const KEPT = "slimreel:tokens", ASKED = "slimreel:asked";
-const EARLY_MS = 60_000;
+const EARLY_MS = 60_000, FRESH_MS = 60_000;
 
 const base64url = (bytes) =>
   btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
@@ -12,7 +14,7 @@ const kept = () => JSON.parse(sessionStorage.getItem(KEPT) || "null");
 
 function keep(answer, before = {}) {
   const until = Date.now() + answer.expires_in * 1000;
-  const tokens = { id: answer.id_token, refresh: answer.refresh_token || before.refresh, until };
+  const tokens = { id: answer.id_token, refresh: answer.refresh_token || before.refresh, until, since: Date.now() };
   sessionStorage.setItem(KEPT, JSON.stringify(tokens));
   return tokens;
 }
@@ -31,11 +33,14 @@ export async function signIn() {
   return new Promise(() => {}); // the page is being left
 }
 
+/** Tokens, or null where the pool takes this code or this sign-in no more. */
 async function tokensFor(form) {
-  const answer = await fetch(`${SIGN_IN}/oauth2/token`, {
-    method: "POST", body: new URLSearchParams({ client_id: CLIENT, ...form }),
+  const answer = await request(`${SIGN_IN}/oauth2/token`, {
+    method: "POST", body: new URLSearchParams({ client_id: CLIENT, ...form }), again: true,
   });
-  return answer.ok ? answer.json() : null;
+  if (answer.ok) return answer.said;
+  if (answer.status === 400) return null;
+  throw new Refused(answer.status, `Signing in failed: the answer was HTTP ${answer.status}.`);
 }
 
 /** Take the code that the sign-in page sent back, if we are just coming from there. */
@@ -66,6 +71,8 @@ export async function token() {
 }
 
 export const isSignedIn = () => kept() !== null;
+/** Whether the token was made just now, so that a newer one would be no better. */
+export const isFresh = () => Date.now() - (kept()?.since ?? 0) < FRESH_MS;
 
 export async function signOut() {
   const tokens = kept();

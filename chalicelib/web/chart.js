@@ -10,10 +10,10 @@ export function wide(element) {
   WIDTH = Math.max(280, Math.min(1180, element.clientWidth - 42));
 }
 
-/** Round figures from `low` to `high` for an axis. */
-export function ticks(low, high, wanted = 4) {
+/** Round figures from `low` to `high` for an axis, `least` or more apart. */
+export function ticks(low, high, wanted = 4, least = 0) {
   if (high <= low) return [low];
-  const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = Math.max((high - low) / wanted, least), power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= rough);
   const found = [];
   for (let at = Math.ceil(low / step) * step; at <= high + step / 1e6; at += step) found.push(at);
@@ -110,7 +110,7 @@ export function quality({ points, floor, duration, metric, onseek }) {
   if (floor) svg.append(s("line", { class: "floor", x1: LEFT, x2: WIDTH - RIGHT, y1: y(floor), y2: y(floor) }),
     s("text", { class: "tick", x: WIDTH - RIGHT, y: y(floor) - 5, "text-anchor": "end" }, `wanted ${floor}`));
   svg.append(s("path", { class: "line faint", d: line(1) }), s("path", { class: "line area", d: line(0) }));
-  for (const at of ticks(0, end, 6)) svg.append(s("text", { class: "tick", x: x(at), y: height - 8, "text-anchor": "middle" }, `${Math.round(at)} s`));
+  for (const at of ticks(0, end, 6, 1)) svg.append(s("text", { class: "tick", x: x(at), y: height - 8, "text-anchor": "middle" }, `${Math.round(at)} s`));
   const cursor = s("line", { class: "cursor", x1: LEFT, x2: LEFT, y1: TOP, y2: height - BOTTOM });
   svg.append(cursor);
   svg.addEventListener("click", (event) => {

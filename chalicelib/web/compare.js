@@ -60,13 +60,19 @@ export function compare(films, { onmove }) {
   lead.addEventListener("ended", pause);
   seek.addEventListener("input", () => go(Number(seek.value)));
   sound.addEventListener("click", () => { lead.muted = !lead.muted; sound.setAttribute("aria-pressed", String(!lead.muted)); });
+  let instead = null; // the player of the one that can be played
   const cannot = (which) => () => {
+    if (instead) return; // it says what it cannot by itself
     problem.hidden = false;
     problem.textContent = `This browser cannot play the ${which}: its codec is not one for browsers, or the file has expired.`;
-    if (which === "original") { other?.remove(); stage.classList.add("alone"); }
+    const left = { ...films, [which]: null };
+    for (const part of [stage, divider, controls]) part.remove();
+    for (const film of [lead, other]) if (film) release(film);
+    instead = both ? compare(left, { onmove }) : null;
+    if (instead) element.prepend(instead.element.firstChild, ...instead.element.querySelectorAll(".controls, .problem"));
   };
-  lead.addEventListener("error", cannot(result ? "result" : "original"));
-  other?.addEventListener("error", cannot("original"));
+  lead.addEventListener("error", cannot(result ? "result" : "original"), { once: true });
+  other?.addEventListener("error", cannot("original"), { once: true });
   stage.addEventListener("pointermove", (event) => {
     if (!both || event.buttons !== 1) return;
     const box = stage.getBoundingClientRect();
@@ -74,16 +80,22 @@ export function compare(films, { onmove }) {
     split();
   });
 
+  const controls = h("div", { class: "controls" }, play, frame(-1), frame(1), seek, time, sound);
   const element = h("section", { class: "compare", "aria-label": both ? "Original and result side by side" : "Film" }, stage,
-    both ? divider : null,
-    h("div", { class: "controls" }, play, frame(-1), frame(1), seek, time, sound),
+    both ? divider : null, controls,
     h("p", { class: "quiet" }, original ? `Original ${size(original.size_bytes)}` : why(films), result ? ` · Result ${size(result.size_bytes)}` : ""),
     problem);
   element.addEventListener("keydown", (event) => {
     if (event.target.matches("button, input")) return;
     if (event.key === " ") { event.preventDefault(); toggle(); }
   });
-  return { element, seek: go, stop: () => { pause(); cancelAnimationFrame(running); lead.removeAttribute("src"); lead.load(); } };
+  return { element, seek: (to) => (instead ? instead.seek(to) : go(to)), stop: () => { instead?.stop(); pause(); cancelAnimationFrame(running); release(lead); if (other) release(other); } };
+}
+
+/** Give its connection back: a browser has six to one place, and a film holds one while it loads. */
+function release(film) {
+  film.removeAttribute("src");
+  film.load();
 }
 
 const why = (films) => films.keeps_originals

@@ -2,14 +2,14 @@
 //
 // A branch is followed to its end before the next begins, so neighbours belong together. Ways back do
 // not count, and neither do errors that nearly every step hands to the same place: those places get a
-// row of their own.
+// row of their own. Where there is no room for two beside each other they stand in one column.
 
-export const NODE = { width: 146, height: 50 };
-export const CHOICE = { width: 40, height: 40 };
-const GAP = 30, AFTER_CHOICE = 58, ROW = 136, MARGIN = 46;
+const TASK_WIDTH = 146, HEIGHT = 52, PADDING = 12, POINT = 13;
+const GAP = 32, ARROW = 30, LINE = 16;
+export const SIDE = 46; // left and right of the rows: room for lines that pass them by
 
 /** States that most tasks hand some error to. */
-export function commonCatches(graph) {
+function commonCatches(graph) {
   const tasks = graph.nodes.filter((node) => node.kind === "task").length;
   const caught = new Map();
   for (const edge of graph.edges) if (edge.kind === "catch") caught.set(edge.end, (caught.get(edge.end) || 0) + 1);
@@ -42,78 +42,65 @@ function inOrder(graph, names) {
   return order;
 }
 
-const sizeOf = (node) => (node.kind === "choice" ? CHOICE : NODE);
+/** A name on one line or two, broken where the longer one is shortest; what still does not fit is cut. */
+export function inLines(name, room, measure) {
+  if (measure(name) <= room) return [name];
+  const words = name.split(" ");
+  let best = [name], width = measure(name);
+  for (let at = 1; at < words.length; at += 1) {
+    const lines = [words.slice(0, at).join(" "), words.slice(at).join(" ")];
+    const longest = Math.max(...lines.map(measure));
+    if (longest < width) { best = lines; width = longest; }
+  }
+  return best.map((line) => cut(line, room, measure));
+}
 
-/** `{ places: Map name → {x, y, row, node}, width, height, common }`; x and y are centres. */
-export function layout(graph, width) {
-  const common = commonCatches(graph);
-  const main = reachable(graph, graph.start, common);
-  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
-  const places = new Map();
-  let x = MARGIN, row = 0, widest = 0;
-  const put = (node, extra) => {
-    const { width: own } = sizeOf(node);
-    if (x > MARGIN && x + own + MARGIN > width) { x = MARGIN; row += 1; }
-    places.set(node.name, { x: x + own / 2, y: 64 + extra + row * ROW, row, node, aside: extra > 0 });
-    x += own + (node.kind === "choice" ? AFTER_CHOICE : GAP);
-    widest = Math.max(widest, x - GAP + MARGIN);
-  };
-  for (const name of inOrder(graph, main)) put(nodes.get(name), 0);
-  row += 1; x = MARGIN;
-  for (const node of graph.nodes) if (!main.has(node.name)) put(node, 14);
-  const last = Math.max(...[...places.values()].map((place) => place.y));
-  return { places, width: Math.max(widest, Math.min(width, 320)), height: last + 56, common, nodes };
+function cut(line, room, measure) {
+  if (measure(line) <= room) return line;
+  let end = line.length;
+  while (end > 1 && measure(`${line.slice(0, end)}…`) > room) end -= 1;
+  return `${line.slice(0, end)}…`;
+}
+
+/** How large a node is: `{ width, height, lines }`. A decision is as wide as its name. */
+function sized(node, measure) {
+  const room = TASK_WIDTH - 2 * PADDING;
+  if (node.kind !== "choice") return { width: TASK_WIDTH, height: HEIGHT, lines: inLines(node.name, room, measure) };
+  const lines = inLines(node.name, room - 2 * POINT, measure);
+  return { width: Math.max(...lines.map(measure)) + 2 * (PADDING / 2 + POINT), height: lines.length > 1 ? 42 : 32, lines };
 }
 
 /**
- * The drawn line of an edge between two places, never through a third: `{ d, label: {x, y} }`.
- * `lane` keeps lines that share a gap between rows apart.
+ * `{ rows: [[place]], places: Map name → place, width, column }`, a place being `{ node, x, width,
+ * height, lines, row, aside }` with `x` its centre. What is drawn between rows decides on their `y`.
+ * `measure(text)` is a text's width; `label(start, end)` the text on the line between two states.
  */
-export function route(from, to, lane, width) {
-  const a = sizeOf(from.node), b = sizeOf(to.node);
-  const shift = (lane % 4) * 6, top = from.y - a.height / 2, bottom = from.y + a.height / 2;
-  if (from === to) return { d: `M${from.x + 14},${top} c 8,-26 -36,-26 -28,0`, label: { x: from.x, y: top - 24 } };
-  const right = from.x + a.width / 2, left = to.x - b.width / 2;
-  if (from.row === to.row && to.x > from.x && left - right <= AFTER_CHOICE + 2) {
-    return { d: `M${right},${from.y} L${left},${to.y}`, label: { x: (right + left) / 2 - 3, y: from.y - 8 } };
-  }
-  const above = (place, size) => place.y - size.height / 2 - 20 - shift;
-  const below = (place) => place.y + 43 + shift;
-  const label = (y) => ({ x: from.x + (to.x > from.x ? 26 : -26), y: y - 5 });
-  if (from.row === to.row && to.x > from.x) {
-    const y = above(from, a);
-    return { d: bent([[from.x, top], [from.x, y], [to.x - 12, y], [to.x - 12, to.y - b.height / 2]]), label: label(y) };
-  }
-  if (from.row === to.row) {
-    const y = below(from);
-    return { d: bent([[from.x - 8, bottom], [from.x - 8, y], [to.x + 12, y], [to.x + 12, to.y + b.height / 2]]), label: label(y) };
-  }
-  const end = to.y - b.height / 2;
-  if (to.row === from.row + 1) {
-    const y = above(to, b);
-    return { d: bent([[from.x + 8, bottom], [from.x + 8, y], [to.x, y], [to.x, end]]), label: label(y) };
-  }
-  if (to.row > from.row) {
-    const side = width - 14 - shift, y = below(from), over = above(to, b);
-    return { d: bent([[from.x + 8, bottom], [from.x + 8, y], [side, y], [side, over], [to.x + 12, over], [to.x + 12, end]]), label: { x: from.x + 34, y: y - 5 } };
-  }
-  const start = above(from, a), foot = to.y + b.height / 2;
-  if (to.row === from.row - 1) {
-    return { d: bent([[from.x - 8, top], [from.x - 8, start], [to.x + 12, start], [to.x + 12, foot]]), label: label(start) };
-  }
-  const side = 12 + shift, under = below(to);
-  return { d: bent([[from.x - 8, top], [from.x - 8, start], [side, start], [side, under], [to.x + 12, under], [to.x + 12, foot]]), label: { x: from.x - 40, y: start - 5 } };
+export function layout(graph, width, measure, label) {
+  const common = commonCatches(graph);
+  const main = reachable(graph, graph.start, common);
+  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
+  const rows = [[]], places = new Map(), column = width < 2 * (TASK_WIDTH + SIDE) + GAP;
+  let x = SIDE, widest = 0, before = null;
+  const put = (node, aside) => {
+    const size = sized(node, measure);
+    const text = before ? label(before, node.name) : "";
+    const gap = before ? Math.max(GAP, text ? measure(text) + ARROW : 0) : 0;
+    if (before && (column || x + gap + size.width + SIDE > width)) { x = SIDE; before = null; rows.push([]); }
+    x += before ? gap : 0;
+    const place = { node, ...size, x: column ? width / 2 : x + size.width / 2, row: rows.length - 1, aside };
+    places.set(node.name, place);
+    rows[rows.length - 1].push(place);
+    x += size.width;
+    before = node.name;
+    widest = Math.max(widest, x + SIDE);
+  };
+  for (const name of inOrder(graph, main)) put(nodes.get(name), false);
+  const others = graph.nodes.filter((node) => !main.has(node.name));
+  if (others.length) { x = SIDE; before = null; rows.push([]); }
+  for (const node of others) put(node, true);
+  return { rows, places, width: column ? width : widest, column };
 }
 
-/** A way along corners, each a little rounded. */
-function bent(points, radius = 9) {
-  let d = `M${points[0]}`;
-  for (let at = 1; at < points.length - 1; at += 1) {
-    const [px, py] = points[at - 1], [x, y] = points[at], [nx, ny] = points[at + 1];
-    const before = Math.hypot(x - px, y - py), after = Math.hypot(nx - x, ny - y);
-    const r = Math.min(radius, before / 2, after / 2);
-    if (r < 0.5) { d += ` L${x},${y}`; continue; }
-    d += ` L${x - (x - px) / before * r},${y - (y - py) / before * r} Q${x},${y} ${x + (nx - x) / after * r},${y + (ny - y) / after * r}`;
-  }
-  return `${d} L${points[points.length - 1]}`;
-}
+/** Where the lines of a name stand, beside each other's middle and that of the line below them. */
+export const textRows = (lines, below) =>
+  lines.map((_, at) => (at - (lines.length - 1) / 2) * LINE + 5 - (below ? 8 : 0) - (below && lines.length > 1 ? 1 : 0));

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { comeBack, isSignedIn, signIn, signOut } from "./auth.js";
 import { h, say } from "./dom.js";
 import * as live from "./live.js";
+import { trouble, why } from "./parts.js";
 import { pipeline } from "./pipeline.js";
 import { savings } from "./savings.js";
 import { video } from "./video.js";
@@ -34,15 +35,15 @@ async function show(me) {
   }
   const page = name === "videos" && rest[0] ? video : PAGES[name] || videos;
   const box = h("div", { class: `page ${page.name}` });
-  const loading = h("p", { class: "quiet loading" }, "Loading …");
+  const loading = h("div", {}, h("p", { class: "quiet loading" }, "Loading …"),
+    h("p", { class: "late" }, "This takes long.", h("button", { onclick: () => show(me) }, "Try again")));
   main.replaceChildren(box, loading);
   try {
     const stop = await page(box, { me, rest, query });
     if (mine !== turn) stop?.(); // another page was opened meanwhile
     else leave = stop || leave;
   } catch (problem) {
-    box.replaceChildren(h("div", { class: "empty" }, h("h1", {}, "That did not work"), h("p", {}, problem.message),
-      h("p", {}, h("a", { href: "#/videos" }, "Back to all videos"))));
+    if (mine === turn) box.replaceChildren(trouble(problem, () => { live.soon(); show(me); }), h("p", { class: "quiet aside" }, h("a", { href: "#/videos" }, "All videos")));
   }
   loading.remove();
   if (mine !== turn) return;
@@ -60,31 +61,50 @@ function welcome() {
 }
 
 function frame(me) {
-  const dot = h("a", { class: "live", href: "#/pipeline" });
+  const dot = h("a", { class: "live", href: "#/pipeline" }, "Looking …");
   const out = h("button", { class: "plain", onclick: signOut }, "Sign out");
   const who = h("span", { class: "who", title: `Group: ${me.role}` }, me.name);
   document.getElementById("status").replaceChildren(dot, who, out);
   nav.hidden = false;
-  live.listen(({ open }) => {
-    dot.textContent = open ? `${plural(open, "video")} under way` : "All quiet";
-    dot.classList.toggle("busy", open > 0);
-  });
+  return (problem) => {
+    const { open } = live.now;
+    dot.textContent = problem ? "No connection" : open ? `${plural(open, "video")} under way` : "All quiet";
+    dot.title = problem ? `${why(problem)} It is tried again and again.` : "";
+    dot.classList.toggle("busy", !problem && open > 0);
+    dot.classList.toggle("lost", Boolean(problem));
+    if (!problem && lost) note(null);
+  };
+}
+
+let lost = false; // the note is about the connection
+
+/** What went wrong behind what is shown: a line above it, with another try. */
+function note(problem, again) {
+  document.querySelector(".note")?.remove();
+  lost = problem?.status === 0;
+  if (!problem) return;
+  const close = () => note(null);
+  main.before(h("div", { class: "note", role: "alert" }, h("span", {}, why(problem)),
+    h("button", { onclick: () => { close(); again(); } }, "Try again"),
+    h("button", { class: "plain", "aria-label": "Close this note", onclick: close }, "×")));
 }
 
 async function begin() {
-  await comeBack();
-  if (!isSignedIn()) return welcome();
   let me;
   try {
+    await comeBack();
+    if (!isSignedIn()) return welcome();
     me = await get("me");
   } catch (problem) {
-    main.replaceChildren(h("div", { class: "empty" }, h("h1", {}, "You cannot see this"), h("p", {}, problem.message),
-      h("button", { onclick: signOut }, "Sign out")));
+    main.replaceChildren(trouble(problem, begin), h("p", { class: "aside" }, h("button", { onclick: signOut }, "Sign out")));
     return;
   }
-  frame(me);
-  window.addEventListener("hashchange", () => show(me));
-  live.start();
+  const heard = frame(me), again = () => { live.soon(); return show(me); };
+  window.addEventListener("unhandledrejection", (event) => note(event.reason, again));
+  // A ResizeObserver's complaint about its own pace is an event without an error.
+  window.addEventListener("error", (event) => { if (event.error) note(event.error, again); });
+  window.addEventListener("hashchange", () => { note(null); show(me); });
+  live.start(heard);
   await show(me);
 }
 

@@ -1,6 +1,7 @@
 // Small pieces that several pages show.
 
 import { h } from "./dom.js";
+import { Refused } from "./net.js";
 import { percent, size, stepName } from "./words.js";
 
 export const STATUSES = ["Processing", "Retrying", "Completed", "Kept original", "Failed", "Cancelled"];
@@ -35,6 +36,15 @@ export const savedText = (before, after) => {
   const ratio = saved(before, after);
   return ratio === null ? "–" : ratio <= 0 ? "0 %" : percent(ratio);
 };
+
+/** In place of what could not be shown: why, and another try. */
+export const trouble = (problem, again) => h("div", { class: "empty", role: "alert" },
+  h("h1", {}, problem.status === 0 ? "No connection" : "That did not work"), h("p", {}, why(problem)),
+  h("p", {}, h("button", { class: "primary", onclick: again }, "Try again")));
+
+/** A problem in words; what is nobody's answer is a mistake of ours. */
+export const why = (problem) => problem instanceof Refused ? problem.message
+  : `Something on this page broke: ${problem?.message || problem}`;
 
 /** A select with a label above it. */
 export function choice(label, name, options, value, onchange) {

@@ -3,7 +3,8 @@
 
 import { get } from "./api.js";
 import { h, put, s, say } from "./dom.js";
-import { CHOICE, NODE, layout, route } from "./layers.js";
+import { layout, textRows } from "./layers.js";
+import { draw as drawLines } from "./lines.js";
 import { listen } from "./live.js";
 import { choice, pill, progress } from "./parts.js";
 import { between, duration, exact, moment, plural } from "./words.js";
@@ -33,51 +34,52 @@ export async function pipeline(box, { rest, query }) {
   const stepFor = new Map([...stateFor].map(([step, state]) => [state, step]));
 
   function draw() {
-    const drawn = layout(workflow.graph, Math.max(canvas.clientWidth - 2, 300));
-    places = drawn.places; marks = new Map();
-    const seen = new Map((path?.visits || []).map((visit) => [visit.state, visit]));
-    const steps = new Set((path?.visits || []).slice(1).map((visit, at) => `${path.visits[at].state}→${visit.state}`));
-    const svg = s("svg", { class: `flow ${path ? "past" : ""}`, viewBox: `0 0 ${drawn.width} ${drawn.height}`, width: drawn.width, height: drawn.height, role: "group", "aria-label": `The workflow ${workflow.name}` },
-      s("defs", {}, arrow("arrow"), arrow("arrow-taken")));
-    const lines = s("g", {}), labels = s("g", {}), boxes = s("g", {});
-    merged(workflow.graph.edges).forEach((edge, lane) => {
-      const taken = steps.has(`${edge.start}→${edge.end}`);
-      if (edge.kind === "catch" && !taken && ![edge.start, edge.end].includes(chosen)) return; // else errors would cover everything
-      const from = places.get(edge.start), to = places.get(edge.end);
-      const { d, label } = route(from, to, lane, drawn.width);
-      lines.append(s("path", { class: `edge ${edge.kind} ${taken ? "taken" : ""}`, d, "marker-end": `url(#${taken ? "arrow-taken" : "arrow"})` }));
-      if (edge.label && edge.label !== "otherwise" && edge.kind !== "catch") labels.append(s("text", { class: "edge-label", x: label.x, y: label.y, "text-anchor": "middle" }, edge.label));
-    });
-    for (const place of places.values()) boxes.append(node(place, seen.get(place.node.name)));
-    const aside = [...places.values()].filter((place) => place.aside);
-    if (aside.length) labels.append(s("text", { class: "edge-label", x: 46, y: Math.min(...aside.map((place) => place.y)) - 38 }, "Where errors of any step lead:"));
-    svg.append(lines, labels, boxes);
+    const visits = path ? withDecisions(path, workflow.graph) : [];
+    const seen = new Map(visits.map((visit) => [visit.state, visit]));
+    const steps = new Set(visits.slice(1).map((visit, at) => `${visits[at].state}→${visit.state}`));
+    const taken = (edge) => steps.has(`${edge.start}→${edge.end}`);
+    // Errors that may come anywhere would cover everything: only those of the chosen step, and those met.
+    const edges = merged(workflow.graph.edges).filter((edge) => edge.kind !== "catch" || taken(edge) || [edge.start, edge.end].includes(chosen));
+    const label = (start, end) => edges.find((edge) => edge.start === start && edge.end === end)?.label || "";
+    const grid = layout(workflow.graph, Math.max(canvas.clientWidth - 2, 300), textWidth("600 14px"), label);
+    const { lines, height, asideY } = drawLines(grid, edges, textWidth("11.5px"));
+    places = grid.places; marks = new Map();
+    const texts = [];
+    const svg = s("svg", { class: `flow ${path ? "past" : ""}`, viewBox: `0 0 ${grid.width} ${height}`, width: grid.width, height, role: "group", "aria-label": `The workflow ${workflow.name}` },
+      s("defs", {}, arrow("arrow"), arrow("arrow-taken"), arrow("arrow-catch")));
+    for (const { edge, d, label: at } of lines) {
+      const end = taken(edge) ? "arrow-taken" : edge.kind === "catch" ? "arrow-catch" : "arrow";
+      svg.append(s("path", { class: `edge ${edge.kind} ${taken(edge) ? "taken" : ""}`, d, "marker-end": `url(#${end})` }));
+      if (at) texts.push(s("text", { class: `edge-label ${taken(edge) ? "taken" : ""}`, x: at.x, y: at.y, "text-anchor": "middle" }, edge.label));
+    }
+    if (asideY !== null) texts.push(s("text", { class: "edge-label", x: grid.column ? grid.width / 2 : Math.min(...grid.rows[0].map((place) => place.x - place.width / 2)), y: asideY, "text-anchor": grid.column ? "middle" : "start" }, "Where errors of any step lead:"));
+    svg.append(...texts, ...[...places.values()].map((place) => node(place, seen.get(place.node.name))));
     canvas.replaceChildren(svg);
     count();
   }
 
-  function node({ x, y, node: one }, visit) {
-    const size = one.kind === "choice" ? CHOICE : NODE;
+  function node({ x, y, width, height, lines, node: one }, visit) {
     const past = path ? (visit ? (visit.error ? "visited trouble" : "visited") : "missed") : "";
-    const badge = s("g", { class: "badge", transform: `translate(${size.width / 2 - 6},${-size.height / 2 + 2})` }, s("circle", { r: 11 }), s("text", { "text-anchor": "middle", y: 4 }));
-    const fault = s("g", { class: "badge fault", transform: `translate(${-size.width / 2 + 6},${-size.height / 2 + 2})` }, s("circle", { r: 11 }), s("text", { "text-anchor": "middle", y: 4 }));
+    const mark = (name, side) => s("g", { class: `badge ${name}`, transform: `translate(${side * (width / 2 - 6)},${2 - height / 2})` }, s("circle", { r: 11 }), s("text", { "text-anchor": "middle", y: 4 }));
+    const badge = mark("", 1), fault = mark("fault", -1);
     const shape = one.kind === "choice"
-      ? s("rect", { class: "shape", x: -14, y: -14, width: 28, height: 28, rx: 5, transform: "rotate(45)" })
-      : s("rect", { class: "shape", x: -size.width / 2, y: -size.height / 2, width: size.width, height: size.height, rx: one.kind === "task" ? 12 : 26 });
-    const text = one.kind === "choice" ? s("text", { class: "sub", y: 36, "text-anchor": "middle" }, one.name)
-      : s("text", { class: "name", y: visit ? -2 : 5, "text-anchor": "middle" }, one.name);
-    const note = visit && one.kind !== "choice" ? s("text", { class: "sub", y: 16, "text-anchor": "middle" },
-      visit.left_at ? duration(between(visit.entered_at, visit.left_at)) : "here now", visit.tries > 1 ? ` · ${visit.tries} tries` : "") : null;
+      ? s("path", { class: "shape", d: pointed(width, height) })
+      : s("rect", { class: "shape", x: -width / 2, y: -height / 2, width, height, rx: one.kind === "task" ? 12 : 26 });
+    const timed = visit && one.kind === "task";
+    const rows = textRows(lines, timed);
+    const text = lines.map((line, at) => s("text", { class: "name", y: rows[at], "text-anchor": "middle" }, `${line} `));
+    const note = timed ? s("text", { class: "sub", y: rows[rows.length - 1] + 15, "text-anchor": "middle" },
+      took(visit)) : null;
     const group = s("g", { class: `node ${one.kind} ${past} ${chosen === one.name ? "chosen" : ""}`, transform: `translate(${x},${y})`, role: "button", tabindex: 0, "data-state": one.name,
       onclick: () => choose(one.name), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(one.name); } } },
     s("title", {}, one.about || one.name), shape, text, note, badge, fault);
-    marks.set(one.name, { badge, fault, group });
+    marks.set(one.name, { badge, fault, group, said: timed ? `${one.name} ${took(visit)}` : one.name });
     return group;
   }
 
   function count() {
     const here = now.counts[workflow.name] || {};
-    for (const [state, { badge, fault, group }] of marks) {
+    for (const [state, { badge, fault, group, said }] of marks) {
       const step = stepFor.get(state);
       const many = (step && here[step]) || 0, lost = failed.filter((one) => one.ended_in === step && step).length;
       badge.classList.toggle("on", many > 0);
@@ -85,7 +87,7 @@ export async function pipeline(box, { rest, query }) {
       fault.classList.toggle("on", lost > 0 && !path);
       fault.lastChild.textContent = lost > 99 ? "99+" : String(lost);
       group.classList.toggle("busy", many > 0);
-      group.setAttribute("aria-label", `${state}${many ? `, ${plural(many, "video")} here` : ""}${lost ? `, ${lost} failed here lately` : ""}`);
+      group.setAttribute("aria-label", `${said}${many ? `, ${plural(many, "video")} here` : ""}${lost ? `, ${lost} failed here lately` : ""}`);
     }
   }
 
@@ -180,15 +182,50 @@ export async function pipeline(box, { rest, query }) {
 }
 
 const kinds = { choice: "Decides by what is known so far.", succeed: "The end.", fail: "The end of what went wrong.", wait: "Waits a while.", pass: "Hands on." };
+const took = (visit) => (visit.left_at ? duration(between(visit.entered_at, visit.left_at)) : "here now") + (visit.tries > 1 ? ` · ${visit.tries} tries` : "");
 const link = (job) => h("a", { href: `#/videos/${job.job_id}` }, job.file_name);
-const arrow = (id) => s("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, s("path", { d: "M0,0.5 L7,4 L0,7.5 z" }));
+const arrow = (id) => s("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" }, s("path", { d: "M0,0.5 L7,4 L0,7.5 z" }));
 
-/** Ways that differ in nothing but what decides for them, as one. */
+/** The outline of a decision: a box that is pointed left and right. */
+const pointed = (width, height) => `M${-width / 2},0 L${12 - width / 2},${-height / 2} H${width / 2 - 12} L${width / 2},0 L${width / 2 - 12},${height / 2} H${12 - width / 2} z`;
+
+/** A record names the tasks only: between two of them are the decisions that lead from one to the other. */
+function withDecisions({ visits, told_by: source }, { nodes, edges }) {
+  if (source !== "record") return visits;
+  const kinds = new Map(nodes.map((one) => [one.name, one.kind]));
+  const between = (from, isEnd) => {
+    const ways = [[from]];
+    for (const way of ways) {
+      for (const edge of edges.filter((one) => one.start === way[way.length - 1] && one.kind !== "catch")) {
+        if (isEnd(edge.end)) return [...way.slice(1), edge.end];
+        if (kinds.get(edge.end) === "choice" && !way.includes(edge.end)) ways.push([...way, edge.end]);
+      }
+    }
+    return null;
+  };
+  const found = visits.flatMap((visit, at) => {
+    const way = at ? between(visits[at - 1].state, (name) => name === visit.state) : null;
+    return [...(way || []).slice(0, -1).map((state) => ({ state, entered_at: visit.entered_at, left_at: visit.entered_at })), visit];
+  });
+  const last = visits[visits.length - 1];
+  const ends = last?.left_at ? between(last.state, (name) => ["succeed", "fail"].includes(kinds.get(name))) : null;
+  return [...found, ...(ends || []).map((state) => ({ state, entered_at: last.left_at, left_at: last.left_at }))];
+}
+
+/** How wide a text becomes in the page's own type. */
+function textWidth(font) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+  return (text) => pen.measureText(text).width;
+}
+
+/** Ways that differ in nothing but what decides for them, as one; "otherwise" goes without saying. */
 function merged(edges) {
   const found = new Map();
-  for (const edge of edges) {
+  for (const given of edges) {
+    const edge = { ...given, label: given.kind === "catch" || given.label === "otherwise" ? "" : given.label };
     const key = `${edge.start}→${edge.end}→${edge.kind}`, known = found.get(key);
-    found.set(key, known ? { ...known, label: `${known.label} or ${edge.label}` } : edge);
+    found.set(key, known ? { ...known, label: [known.label, edge.label].filter(Boolean).join(" or ") } : edge);
   }
   return [...found.values()];
 }

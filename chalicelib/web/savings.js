@@ -7,6 +7,7 @@ import { choice } from "./parts.js";
 import { money, percent, plural, size } from "./words.js";
 
 const RANGES = [["30", "30 days"], ["90", "90 days"], ["365", "A year"]];
+const FEWEST_DAYS = 7;
 const SHORT = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 export async function savings(box, { query }) {
@@ -22,21 +23,26 @@ export async function savings(box, { query }) {
     return;
   }
   wide(box);
-  const labels = told.days.map((one) => SHORT.format(new Date(one.day)));
+  // Weeks before the first video would press everything that happened against the edge.
+  const first = told.days.findIndex((one) => one.jobs > 0);
+  const shown = told.days.slice(Math.max(0, Math.min(first - 1, told.days.length - FEWEST_DAYS)));
+  const labels = shown.map((one) => SHORT.format(new Date(one.day)));
+  const series = (name, key, kind) => ({ name, values: shown.map((one) => one[key]), kind });
   const monthly = total.originals_usd_per_month - total.published_usd_per_month;
   const failed = total.statuses.Failed || 0;
   box.append(
     h("div", { class: "tiles" },
       tile(size(total.saved_bytes), "saved", total.source_bytes ? `${percent(total.saved_bytes / total.source_bytes)} of ${size(total.source_bytes)}` : ""),
-      tile(money(monthly), "less for storage, each month", `${money(total.originals_usd_per_month)} for the originals, ${money(total.published_usd_per_month)} for the results`),
+      tile(money(monthly), "less for storage, each month", `storing the originals would cost ${money(total.originals_usd_per_month)}, the results cost ${money(total.published_usd_per_month)}`),
       tile(money(total.cost_usd), "spent on encoding", pays(total.cost_usd, monthly)),
-      tile(String(total.jobs), total.jobs === 1 ? "video ended" : "videos ended", failed ? `${failed} failed` : "none failed")),
-    card("Bytes saved", lines({ title: "Bytes saved, added up", labels, format: size, series: [{ name: "saved", values: told.days.map((one) => one.saved_bytes_so_far), kind: "area" }] })),
-    card("Money", lines({ title: "Money saved: storage less encoding, added up", labels, format: money, series: [{ name: "storage saved less encoding", values: told.days.map((one) => one.money_so_far_usd), kind: "area" }] }),
+      tile(String(total.jobs), total.jobs === 1 ? "run ended" : "runs ended", `${failed || "none"} failed; a video that is tried again counts again`)),
+    card("Bytes saved", lines({ title: "Bytes saved, added up", labels, format: size, series: [series("saved", "saved_bytes_so_far", "area")] })),
+    card("Money", lines({ title: "Money, added up: what storing the originals would have cost, and what was spent instead", labels, format: money, series: [
+      series("storing the originals would have cost", "originals_usd_so_far", "faint"),
+      series("storing the results, and encoding, did cost", "spent_usd_so_far", "area")] }),
       h("p", { class: "quiet" }, `S3 Standard at $${told.prices.storage_usd_per_gib_month} a GiB and month, prices of ${told.prices.as_of}. Estimates: check your own bill.`)),
     card("What came in, and what is kept", lines({ title: "Bytes each day: originals and what is published", labels, format: size, series: [
-      { name: "originals", values: told.days.map((one) => one.source_bytes), kind: "faint" },
-      { name: "published", values: told.days.map((one) => one.published_bytes), kind: "area" }] })),
+      series("originals", "source_bytes", "faint"), series("published", "published_bytes", "area")] })),
     h("div", { class: "thirds" },
       part("By workflow", told.by_workflow, "unknown"), part("By preset", told.by_preset, "none"), part("By uploader", told.by_uploader, "unknown")),
     h("div", { class: "thirds halves" },
@@ -56,7 +62,7 @@ function pays(cost, monthly) {
 const part = (title, rows, nobody) => card(title, bars(rows.map((row) => ({
   name: row.name === null ? "all others" : row.name || nobody,
   value: Math.max(0, row.saved_bytes), text: size(row.saved_bytes),
-  note: `${plural(row.jobs, "video")}${row.source_bytes ? `, ${percent(row.saved_bytes / row.source_bytes)}` : ""}`,
+  note: `${plural(row.jobs, "run")}${row.source_bytes ? `, ${percent(row.saved_bytes / row.source_bytes)}` : ""}`,
 })), { title }));
 
 const causes = (title, rows, none, tone) => card(title, rows.length

@@ -1,10 +1,11 @@
 // One video: what was decided and why, how it looks, what it saved, and what can be done.
 
-import { Refused, get, post } from "./api.js";
+import { get, post } from "./api.js";
 import * as chart from "./chart.js";
 import { compare } from "./compare.js";
 import { h, put, say } from "./dom.js";
 import { listen, soon } from "./live.js";
+import { Refused } from "./net.js";
 import { ask, choice, pill, progress, savedText, sizes } from "./parts.js";
 import { between, day, duration, exact, moment, money, percent, size, stepName } from "./words.js";
 
@@ -71,7 +72,7 @@ export async function video(box, { me, rest }) {
           line ? card("Quality, second by second", line.figure,
             h("p", { class: "quiet" }, seconds.is_of_published ? "Measured against the original. Click the line to see that moment." : "Of the result that was refused; the original was published.")) : null,
           details.search ? card("How the setting was found", chart.search(details.search), h("p", { class: "quiet" }, searched())) : null,
-          card("History", history())),
+          h("section", { class: "card last-card" }, h("h2", {}, "History"), history())),
         h("div", { class: "side" }, savingsCard(), planCard(), qualityCard(), fileCard())));
     document.title = `${job.file.name} – Slimreel`;
   }
@@ -150,7 +151,7 @@ export async function video(box, { me, rest }) {
     const here = now.jobs.find((one) => one.job_id === job.job_id);
     if (here) {
       box.querySelector(".going")?.replaceChildren(progress(here));
-      if (here.step !== step) { step = here.step; again(); }
+      if (here.step !== step) again().then(() => { step = here.step; });
     } else if (job.is_open) again();
   });
   return () => { stop(); player?.stop(); };

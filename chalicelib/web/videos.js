@@ -54,7 +54,7 @@ export async function videos(box, { me, query }) {
         h("caption", { class: "hidden" }, "Videos"),
         h("thead", {}, h("tr", {}, ["Video", "Status", "Size", "Saved", "Came in"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, shown.map(row))),
-      h("nav", { class: "pages", "aria-label": "Pages of the list" },
+      !before.length && !next ? "" : h("nav", { class: "pages", "aria-label": "Pages of the list" },
         h("button", { disabled: !before.length, onclick: () => { token = before.pop(); turn(); } }, "Back"),
         h("button", { disabled: !next, onclick: () => { before.push(token); token = next; turn(); } }, "Next")));
   }

@@ -17,6 +17,7 @@ export const percent = (ratio) =>
 export function money(usd) {
   if (usd === null || usd === undefined) return "–";
   const value = Math.abs(usd);
+  if (value > 0 && value < 0.00005) return `under ${usd < 0 ? "−" : ""}$0.0001`;
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 3 : 4;
   return `${usd < 0 ? "−" : ""}$${value.toFixed(digits)}`;
 }
@@ -52,7 +53,7 @@ export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString(
 /** What a step does, for people; by the function's name. */
 export const STEPS = {
   waiting: "Waiting", register: "Take on", fetch: "Copy from Drive", inspect: "Look inside", plan: "Decide",
-  budget: "Wait for budget", sample: "Try samples", encode: "Encode", choose: "Choose a setting",
+  budget: "Look at the budget", sample: "Try samples", encode: "Encode", choose: "Choose a setting",
   restore: "Restore metadata", measure: "Compare", verify: "Check", publish: "Publish", write_back: "Put into Drive", announce: "Announce", fail: "Report",
 };
 export const stepName = (step) => STEPS[step] || step || "Waiting";

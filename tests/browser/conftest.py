@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +17,16 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 
+from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
 from slimreel.local.deployment import NOTICE_EMAIL, Deployment, deployed
+from tests.clips import camera_clip
 
 T = TypeVar("T")
+OVER = ("Completed", "Kept original")
+FILM = "Scene 4 take 2.mov"
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 #: Generous: the machine may be busy. What takes this long has failed.
-WAIT_S = 60.0
+WAIT_S = 150.0
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -80,12 +85,33 @@ class Tab:
         raise AssertionError(f"waited {WAIT_S:.0f} s for {what}; the page says: {shown[:800]}")
 
     def sign_in(self, email: str = NOTICE_EMAIL) -> None:
+        """Be this person, whoever was here before."""
         self.open()
+        if self.find("header .status button, .welcome button").text == "Sign out":
+            if self.find(".who").text == email:
+                return
+            self.sign_out()
         self.click("button", "Sign in")
         self.find("input[name=username]").send_keys(email)
         self.find("input[name=password]").send_keys(self.deployment.password)
         self.click("button", "Sign in")
         self.find(".page h1")
+
+    def sign_out(self) -> None:
+        self.click("button", "Sign out")
+        self.find(".welcome button", "Sign in")
+
+    @contextmanager
+    def without(self, pattern: str) -> Iterator[None]:
+        """A bad network: what is asked of these addresses never arrives."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
+        self.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": [pattern]})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+            self.driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": False})
 
     def looks(self, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Another screen, and light or dark."""
@@ -133,3 +159,28 @@ def tab(
         yield Tab(driver, deployment)
     finally:
         driver.quit()
+
+
+@pytest.fixture
+def film(tab: Tab, tmp_path: Path) -> str:
+    """The address of a finished film's page, for somebody who is signed in. It is dropped here
+    where no test has done so before: each of them can run alone.
+    """
+    tab.looks(width=1366)
+    tab.sign_in()
+    if not (tab.deployment.inbox / FILM).exists():
+        drop(tab.deployment, tmp_path)
+    job_id = tab.until(lambda: finished(tab.deployment), "the film to be finished")
+    return f"#/videos/{job_id}"
+
+
+def drop(deployment: Deployment, folder: Path) -> None:
+    clip = camera_clip(folder / FILM, size="640x360", duration_s=2.0)
+    deployment.cloud.drive.add_file(deployment.inbox_folder_id, FILM, clip)
+
+
+def finished(deployment: Deployment) -> str | None:
+    """The film's job, once its row says that it is over."""
+    rows = deployment.cloud.airtable.rows(deployment.base_id, TABLE_NAME)
+    over = [row for row in rows if row["File Name"] == FILM and row["Status"] in OVER]
+    return str(over[0][KEY_FIELD]) if over else None

@@ -35,6 +35,9 @@ def test_sums_and_money() -> None:
     assert abs(first["money_so_far_usd"] - (daily - 0.1)) < 1e-6
     assert abs(second["money_so_far_usd"] - (2 * daily - 0.1)) < 1e-6
     assert second["saved_bytes_so_far"] == 6 * GIB
+    # Two originals of 4 GiB, two results of 1 GiB; encoding is paid once, storage every day.
+    assert abs(second["originals_usd_so_far"] - 2 * daily * 8 / 6) < 1e-6
+    assert abs(second["spent_usd_so_far"] - (2 * daily * 2 / 6 + 0.1)) < 1e-6
 
 
 def test_nothing_at_all_has_days_but_no_rows() -> None:
