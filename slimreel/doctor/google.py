@@ -86,7 +86,16 @@ def folders(site: Site) -> Iterator[Finding]:
                            f"{parameter}=FOLDER_ID")  # fmt: skip
             continue
         watched += 1
-        yield folder(site, check, folder_id)
+        found = folder(site, check, folder_id)
+        yield found
+        if found.verdict is Verdict.OK and site.drive.get(folder_id).shared_drive_id is not None:
+            yield note(
+                f"drive-log-{workflow}",
+                "The folder is in a shared drive. What changes there is told to members in the "
+                "drive's own log, which is not read, and to others in theirs, which is.",
+                f"See to it that the folder itself is shared with {site.robot}, and that this "
+                "account is no member of the drive: docs/write-back.md.",
+            )
 
 
 def folder(site: Site, check: str, folder_id: str, role: str = "Viewer") -> Finding:

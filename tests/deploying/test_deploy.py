@@ -18,7 +18,7 @@ from chalicelib.domain.row import KEY_FIELD, TABLE_NAME
 from slimreel.deploying import package
 from slimreel.deploying.account import connect
 from slimreel.deploying.parameters import outputs_of, values_of
-from slimreel.doctor import video
+from slimreel.doctor import google, video
 from slimreel.doctor.examine import CHECKS, examine
 from slimreel.doctor.site import Site
 from slimreel.doctor.video import make_clip
@@ -222,6 +222,16 @@ def _the_doctor_finds_what_is_wrong(place: Place, outputs: dict[str, str], file_
     ):
         verdict, told = found(check, **wanted)
         assert verdict == "wrong" and said in told, told
+    drive = place.cloud.drive
+    team = drive.add_folder("Team", drive.add_folder("Shared drives"))
+    assert found("drive-results-compress", DriveResultsFolder=team)[0] == "ok"
+    site = Site(account, STAGE, ROOT, {"DriveInboxFolder": team})
+    [watched, told] = [one for one in google.folders(site) if one.check.endswith("-compress")]
+    site.forget()
+    assert (watched.verdict.value, told.verdict.value) == ("ok", "note")
+    drive.set_read_only(team)
+    verdict, said = found("drive-results-compress", DriveResultsFolder=team)
+    assert verdict == "wrong" and "make it an Editor" in said
     account.close()
 
 

@@ -38,9 +38,10 @@ class Drive:
     change log and channels are kept (SQLite); content that shows nowhere in `root` lies in a
     folder beside it. `base_url` is where callers reach `handle`.
 
-    The folders in its folder "Shared drives" are shared drives, of which the account is a content
-    manager. There are no revisions to go back to. A file that is rewritten in place
-    while somebody downloads it is served torn; the real Drive never does that.
+    The folders in its folder "Shared drives" are shared drives, shared with the account without its
+    being a member of them: so their changes are in the one log there is. There are no revisions to
+    go back to. A file that is rewritten in place while somebody downloads it is served torn; the
+    real Drive never does that.
     """
 
     def __init__(
