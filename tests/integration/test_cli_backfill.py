@@ -39,6 +39,8 @@ def shelf(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         world.drive.add(f"{number}.mov", b"%d" % number, file_id=f"file-in-shelf-{number}", **facts)
     text = {"mime_type": "text/plain", "parents": (FOLDER,)}
     world.drive.add("notes.txt", b"x", file_id="a-file-of-text", **text)
+    ours = {"parents": (FOLDER,), "of_job": "0123456789abcdef0123"}
+    world.drive.add("1 (compressed).mp4", b"x", file_id="a-result-of-ours", **ours)
     return world
 
 
