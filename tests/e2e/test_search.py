@@ -133,8 +133,8 @@ def test_a_preset_may_ask_for_another_codec(
 def test_a_target_may_be_vmaf(studio: Studio, tmp_path: Path) -> None:
     """Searched by the encoder's own VMAF, of the picture at its size; measured on a screen."""
     clip = tmp_path / "zoom.mp4"
-    picture = f"mandelbrot=s=640x360:r=2,trim=end={SECONDS}"
-    wasteful = ("-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "6")
+    picture = f"mandelbrot=s=480x270:r=2:end_scale=0.01,trim=end={SECONDS}"
+    wasteful = ("-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "4")
     ffmpeg("-f", "lavfi", "-i", picture, *wasteful, str(clip))
     drive = studio.deployment.cloud.drive
     file_id = drive.add_file(drive.add_folder("for VMAF"), clip.name, clip)
