@@ -41,48 +41,49 @@ class Frame:
     motion: float = 1.0
 
 
-_FRAME = re.compile(r"frame:\d+ .*\bpts_time:(-?\d+(?:\.\d+)?(?:e[-+]\d+)?)")
 #: What is wanted of some forty lines a frame.
-_FIGURES = {
-    f"lavfi.{source}.{name}": name
-    for source, names in (
-        ("ssim", ("All",)),
-        ("psnr.mse", ("y", "u", "v")),
-        ("signalstats", ("YMIN", "YMAX", "YAVG", "UAVG", "VAVG", "YDIF")),
-    )
-    for name in names
-}
+_LINES = re.compile(
+    rb"^(?:frame:\d+ [^\n]*\bpts_time:(?P<time>-?[\d.]+(?:e[-+]\d+)?)\s*"
+    rb"|lavfi\.(?:ssim|psnr\.mse|signalstats)\."
+    rb"(?P<name>All|y|u|v|YMIN|YMAX|YAVG|UAVG|VAVG|YDIF)=(?P<value>[-\w.+]+))\r?$",
+    re.MULTILINE,
+)
 #: The first line of libvmaf's log as CSV.
 _VMAF_HEAD = "Frame,"
 
 
 @dataclass(slots=True)
 class FrameLines:
-    """Reads what `metadata=print` writes, line by line."""
+    """Reads what `metadata=print` writes, in pieces of any length."""
 
     _frames: list[Frame] = field(default_factory=list)
     _time_s: float | None = None
     _figures: dict[str, float] = field(default_factory=dict)
+    _rest: bytes = b""
 
-    def feed(self, line: str) -> None:
-        if line.startswith("lavfi."):
-            key, _, value = line.partition("=")
-            if key in _FIGURES:
-                self._figure(_FIGURES[key], value)
-        elif found := _FRAME.match(line):
-            self._end_frame()
-            self._time_s = float(found[1])
+    def feed(self, data: bytes) -> None:
+        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        self._read(whole + newline)
 
     def frames(self) -> list[Frame]:
         """All frames that were scored, in order."""
+        rest, self._rest = self._rest, b""
+        self._read(rest)
         self._end_frame()
         return self._frames
 
-    def _figure(self, name: str, value: str) -> None:
-        try:
-            self._figures[name] = float(value)
-        except ValueError:
-            return  # not what ffmpeg prints
+    def _read(self, lines: bytes) -> None:
+        for found in _LINES.finditer(lines):
+            time_s, name, value = found.groups()
+            try:
+                number = float(time_s or value)
+            except ValueError:
+                continue  # not what ffmpeg prints
+            if name is not None:
+                self._figures[name.decode()] = number
+            else:
+                self._end_frame()
+                self._time_s = number
 
     def _end_frame(self) -> None:
         if self._time_s is not None and "All" in self._figures:

@@ -33,6 +33,8 @@ _SMALL = "scale=32:18:flags=area,format=yuv444p"
 #: What they are averaged from has half the lines, again and again, but never fewer than these:
 #: eight for each of a small picture's. Leaving lines out costs nothing, reading them does.
 _LINES = 144
+#: Sharing so small a picture out among threads takes longer than looking at it.
+_ALONE = "threads=1"
 VMAF_MODEL = "vmaf_v0.6.1"
 
 
@@ -68,7 +70,9 @@ def compare(
     both = Complaints()
     lines, vmaf_lines = FrameLines(), VmafLines()
     arguments = comparison_arguments(bench, result, source, window, vmaf=vmaf)
-    bench.run_counting(arguments, both, lines.feed, on_stderr=vmaf_lines.feed if vmaf else None)
+    bench.run_counting(
+        arguments, both, on_data=lines.feed, on_stderr=vmaf_lines.feed if vmaf else None
+    )
     frames = lines.frames()
     damage = Complaints()
     expected = _expected_frames(result, window)
@@ -160,7 +164,8 @@ def _graph(result: Look, source: Look, window: Window, *, vmaf: bool) -> str:
         f"[1:V:0]{_from_zero(source, window)}{rate}{until}{copies[1]}",
         f"[result]null{same}[a];[source]null{size}{same},split[b][c]",
         f"[a][b]ssim={_IN_STEP},{small}[small_a];[c]{small}[small_b]",
-        f"[small_a][small_b]psnr={_IN_STEP},signalstats,metadata=print:file=-[seen]",
+        f"[small_a][small_b]psnr={_IN_STEP}:{_ALONE},signalstats={_ALONE},"
+        "metadata=print:file=-[seen]",
         *([_vmaf(result, source)] if vmaf else []),
     ]
     return ";".join(chains)

@@ -182,10 +182,11 @@ VMAF_PRINTED = """
 """
 
 
-def test_figures_are_read_from_what_ffmpeg_prints() -> None:
-    lines = FrameLines()
-    for line in PRINTED.splitlines():
-        lines.feed(line)
+@pytest.mark.parametrize("piece", [1, 7, 50, 10_000])
+def test_figures_are_read_from_what_ffmpeg_prints(piece: int) -> None:
+    lines, printed = FrameLines(), PRINTED.encode()
+    for start in range(0, len(printed), piece):
+        lines.feed(printed[start : start + piece])
     first, second = lines.frames()
     assert first == Frame(
         time_s=0.0,
@@ -214,5 +215,5 @@ def test_vmaf_is_read_from_among_other_lines() -> None:
 )
 def test_other_lines_are_no_figures(line: str) -> None:
     lines = FrameLines()
-    lines.feed(line)
+    lines.feed(line.encode() + b"\n")
     assert lines.frames() == []
