@@ -119,7 +119,8 @@ def not_in_drive(back: WriteBack | None) -> str | None:
         if back.given_up
         else "It is tried again by itself, for a week."
     )
-    return f"Not put into Google Drive: {back.problem} {next_step}"
+    problem = back.problem if back.problem.endswith(".") else f"{back.problem}."
+    return f"Not put into Google Drive: {problem} {next_step}"
 
 
 def result_name(file_name: str, suffix: str) -> str:

@@ -120,6 +120,9 @@ def test_what_people_are_told() -> None:
     mail = notice(under_way, link="https://link", prices=the_prices())
     assert mail is not None and "being put into Google Drive" in mail.body
     assert "secret" not in str(job_view(under_way, link=None))
+    refused = replace(job, write_back=WriteBack(run=1, problem="Refused (x)", tries=1))
+    told = "Not put into Google Drive: Refused (x). It is tried again by itself, for a week."
+    assert job_view(refused, link=None)["drive_copy"]["problem"] == told
     earlier = replace(job, published_run=2)
     assert job_view(earlier, link=None)["drive_copy"] is None
 
