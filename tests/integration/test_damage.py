@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.adapters.ffmpeg import Ffmpeg
 from chalicelib.domain.measurement import Measurement
-from chalicelib.domain.verdict import damage_problems
+from chalicelib.domain.verdict import damage_problems, score_problems
 from chalicelib.measuring.measure import Sampling, measure
 from chalicelib.measuring.workbench import Clip
 from tests.examples import a_plan
@@ -162,6 +162,18 @@ def quiet(source: Path, place: Path) -> Path:
 )
 def test_damaged_pictures_are_found(source: Path, place: Path, filters: str, sentence: str) -> None:
     assert sentence in "; ".join(seen(source, place, filters))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_scene_that_came_out_badly_is_found(source: Path, place: Path) -> None:
+    """Fine on average, and not in one second of it."""
+    soft = "gblur=sigma=1.2:enable='between(n,50,74)'"
+    encode(source, place / "soft.mp4", "-map", "-0:a", "-t", "4", "-crf", "10", "-vf", soft)
+    found = measured(place / "quiet.mp4", place / "soft.mp4")
+    assert found.score is not None and found.score.mean > 0.95
+    assert found.score.worst_second_at_s == pytest.approx(2.0, abs=0.1)
+    told = score_problems(a_plan(), found)
+    assert [said for said in told if "in the worst second, at 0:02" in said], found.score
 
 
 @pytest.mark.usefixtures("quiet")

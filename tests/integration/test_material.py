@@ -489,7 +489,7 @@ def subtitled(path: Path, codec: str) -> Path:
                 "Subtitle track (spa)",
                 "Chapters",
                 "Attached font",
-                "Tag that MP4 has no place for: SHOT_ID.",
+                "Tag not carried over: SHOT_ID.",
             },
         ),
     ],

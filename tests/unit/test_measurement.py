@@ -114,6 +114,24 @@ def test_shape_and_transparency_of_the_picture_must_stay(before, after, problem)
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("5.1(side)", "5.1", None),  # one for players
+        ("quad", "4.0", "is marked 4.0 instead of quad"),
+        ("stereo", "downmix", None),
+        ("4 channels", "quad", None),  # nobody said where they belong
+        (None, "quad", None),
+    ],
+)
+def test_channels_must_stay_where_they_belong(before, after, problem) -> None:
+    sounds = (replace(audio(), layout=layout, channels=4) for layout in (before, after))
+    one, other = sounds
+    found = track_problems((video(), one), (video(), other))
+    assert len(found) == (problem is not None)
+    assert all(str(problem) in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
     "result",
     [
         (video(), audio()),

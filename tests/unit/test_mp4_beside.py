@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from chalicelib.domain.mp4 import survey
-from tests.mp4_samples import FTYP, Track, box, mvhd, reading
+from tests.mp4_samples import FTYP, Track, box, itunes, mdta, mvhd, reading
 
 ONE = 0x10000
 
@@ -84,6 +84,29 @@ def test_a_header_too_short_for_a_matrix_tells_nothing() -> None:
     for header in (b"", box(b"tkhd", bytes(20))):
         data = movie(box(b"trak", header, box(b"mdia", handler)))
         assert survey(*reading(data)).odd_turn is None
+
+
+XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+NRTM = box(b"meta", bytes(4), box(b"hdlr", bytes(8), b"nrtm", bytes(13)))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (movie() + box(b"mdat", bytes(90)) + box(b"uuid", XMP, b"<x/>"), ["XMP"]),
+        (FTYP + box(b"uuid", XMP) + movie()[len(FTYP) :], ["XMP"]),
+        (movie() + box(b"uuid", bytes(16)) + box(b"uuid", b"short"), []),
+        (movie() + box(b"meta", b"<xml/>"), ["other metadata"]),
+        (movie(NRTM) + box(b"meta", b"<xml/>"), ["other metadata"]),
+        (movie(NRTM), ["other metadata"]),
+        (movie(mdta({"k": "v"}), itunes({b"\xa9nam": "x"})), []),
+        (movie() + box(b"meta", b"<xml/>")[:-1], []),
+        (movie() + box(b"moof") * 5_000 + box(b"meta"), []),
+    ],
+)
+def test_what_a_file_says_elsewhere_is_told(data: bytes, told: list[str]) -> None:
+    found = survey(*reading(data)).beside
+    assert [(item.kind, item.noun) for item in found] == [("tags", name) for name in told]
 
 
 def test_a_track_need_not_say_its_language() -> None:

@@ -2,15 +2,18 @@
 
 Also how the picture is placed, where no quarter turn says it.
 
-Source: ISO/IEC 14496-12 section 8.3.2 (tkhd).
+Source: ISO/IEC 14496-12 sections 8.3.2 (tkhd), 8.11.1 (meta); XMP Specification Part 3 (its uuid).
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
-from .boxes import Box
+from .boxes import Box, Mp4Error, Source, Span, top_level
 from .metadata import (
     ATTACHED_FILE,
     ATTACHED_FONT,
@@ -38,6 +41,11 @@ _KINDS = {
 }
 #: What a record has room for; a hostile index may list tens of thousands.
 BESIDE_LIMIT = 100
+#: Boxes of a file that are looked at; one that is streamed has thousands of fragments.
+BOXES_LIMIT = 100
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+#: Kinds of metadata that are read and put back, entry by entry.
+_CARRIED_META = (b"mdir", b"mdta")
 #: Tracks that are carried, and those that only serve them.
 _NOT_BESIDE = ("vide", "soun", "hint")
 
@@ -71,6 +79,28 @@ def beside(metadata: MovieMetadata) -> tuple[Beside, ...]:
     ]
     tags = (Beside(kind="tags", noun=name) for name in metadata.unplaced)
     return (*found, *tags)[:BESIDE_LIMIT]
+
+
+def outside(source: Source, moov: Box) -> tuple[Beside, ...]:
+    """What a file says about itself where it is not read: in boxes of its own, as editing suites
+    write them, and in the form that some cameras have."""
+    return tuple(Beside(kind="tags", noun=name) for name in dict.fromkeys(_outside(source, moov)))
+
+
+def _outside(source: Source, moov: Box) -> Iterator[str]:
+    if any(handler_type(meta) not in _CARRIED_META for meta in moov.all(b"meta")):
+        yield "other metadata"
+    with suppress(Mp4Error):  # of what is cut off or scattered, the rest
+        for span in islice(top_level(source), BOXES_LIMIT):
+            if span.type == b"meta":
+                yield "other metadata"
+            elif span.type == b"uuid" and _uuid(source, span) == _XMP:
+                yield "XMP"
+
+
+def _uuid(source: Source, span: Span) -> bytes:
+    content = span.start + span.header_bytes
+    return source.take(content, min(len(_XMP), span.end - content))
 
 
 def odd_turn(moov: Box) -> str | None:

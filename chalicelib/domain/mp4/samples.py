@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 
 from chalicelib.domain.pace import PICTURES_LIMIT, Pace, pace
 
-from .beside import Beside, beside, odd_turn
+from .beside import Beside, beside, odd_turn, outside
 from .boxes import Box, Mp4Error, Read, Source, load_moov, top_level
 from .reading import (
     handler_type,
@@ -79,14 +79,15 @@ def survey(read: Read, size_bytes: int) -> Survey:
     Raises:
         Mp4Error: a file that is damaged or too large to index.
     """
-    moov = _moov(read, size_bytes)
+    source = Source(read, size_bytes)
+    moov = _moov(source)
     if moov is None:
         return Survey(beside=beside(read_metadata(read, size_bytes)))
     pictures = _pictures(moov)
     return Survey(
         writer=itunes_text(moov, b"\xa9too"),
         activity=activity(pictures) if pictures else (),
-        beside=beside(metadata_of(moov)),
+        beside=(*beside(metadata_of(moov)), *outside(source, moov)),
         odd_turn=odd_turn(moov),
         pace=_pace(moov),
     )
@@ -98,7 +99,7 @@ def pictures(read: Read, size_bytes: int) -> Pictures | None:
     Raises:
         Mp4Error: an MP4 or MOV that is damaged or too large to index.
     """
-    moov = _moov(read, size_bytes)
+    moov = _moov(Source(read, size_bytes))
     return _pictures(moov) if moov is not None else None
 
 
@@ -134,9 +135,8 @@ def _spread(pictures: Pictures) -> Iterator[tuple[float, float, int]]:
             yield start_s, end_s, pictures.sizes_bytes[number]
 
 
-def _moov(read: Read, size_bytes: int) -> Box | None:
-    source = Source(read, size_bytes)
-    if size_bytes < 8 or not starts_like_mp4(source.take(0, 8)):
+def _moov(source: Source) -> Box | None:
+    if source.size_bytes < 8 or not starts_like_mp4(source.take(0, 8)):
         return None
     for span in top_level(source):
         if span.type == b"moov":
