@@ -31,6 +31,8 @@ from slimreel.paths import PROJECT_DIR
 
 DOCUMENT = PROJECT_DIR / "docs" / "deploy.md"
 LONGEST_S = 600.0  # of one command; packaging downloads
+#: What was typed before getpass switched the echo off is thrown away by it.
+HIDES_WITHIN_S = 3.0
 #: What is typed when something was asked; None for nothing.
 Reply = Callable[[re.Match[str]], str | None]
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -117,14 +119,19 @@ def replies(made: Accounts) -> dict[str, Reply]:
         r"Path of the JSON key that was downloaded: ": str(made.google_key),
         r"The folder's link, or its id: ": link,
         r"The Airtable base's link or id[^:]*: ": f"https://airtable.com/{made.base_id}/",
-        r"The token, or the path of a file that holds it: ": made.cloud.airtable_token,
         r"Who gets results of every video[^:]*: ": "team@example.com",
         r"Who gets what needs the engineer[^:]*: ": "engineer@example.com",
         r"\[y/N\] ": "y",
         r"Type prod to go on: ": "prod",
     }
+
+    def in_secret(_: re.Match[str]) -> str:
+        time.sleep(HIDES_WITHIN_S)
+        return made.cloud.airtable_token
+
     answers = {asked: _always(answer) for asked, answer in fixed.items()}
     return answers | {
+        r"The token, or the path of a file that holds it: ": in_secret,
         r"Press Enter once that is done\. ": confirmed,
         r"Drop (.+\.mp4) into ": dropped,
     }
