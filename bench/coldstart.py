@@ -2,9 +2,9 @@
 
     python -m bench.coldstart [--package build] [--runs 9]
 
-Importing `app`, side by side with `import boto3`, and each function's first call while a video
-goes through the pipeline: every function runs from the package in a process that nothing was
-preloaded into, with boto3 as Lambda's runtime has it and nothing else of this machine.
+Importing `app`, side by side with `import boto3`, and each function's first call while three videos
+go through the pipeline, one of them broken: every function runs from the package in a process that
+nothing was preloaded into, with boto3 as Lambda's runtime has it and nothing else of this machine.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
+
+import imageio_ffmpeg
 
 from bench import command
 from bench.cold import ColdServer
 from bench.machine import load, machine, today
 from bench.passage import NoPassage, send
 from chalicelib.domain.job import Status
+from chalicelib.domain.search import SHORTEST_S
 from slimreel.clip import generate
-from slimreel.local.deployment import Deployment, deployed
+from slimreel.local.cloud import Cloud
+from slimreel.local.deployment import Deployment, deploy
 from slimreel.packaging import CODE, build
 from slimreel.paths import PROJECT_DIR
 
@@ -38,6 +44,10 @@ HEAVY = ("google", "googleapiclient", "pyairtable", "pydantic", "requests")
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 #: Called while the stage is deployed: the push channel's first notification, and what opens it.
 WARM_BY_NOW = ("api_handler", "drive_changed", "renew_channel")
+COMPLETED = Status.COMPLETED
+PREFIX = "slimreel-local-"
+#: Events of an end are handled within a moment; the rest is patience with a busy machine.
+HEARD_WITHIN_S = 60.0
 SCHEDULED = ("sweep_drive", "renew_channel", "reconcile_jobs", "requeue_rows")
 
 _PROBE = """
@@ -89,7 +99,7 @@ def first_calls(deployment: Deployment) -> list[tuple[str, float, float, int]]:
         reports = [*_REPORT.finditer(path.read_text())]
         if reports:
             report = reports[-1]  # one that was under way before may have ended meanwhile
-            name = path.stem.removeprefix("slimreel-local-")
+            name = path.stem.removeprefix(PREFIX)
             found.append((name, float(report[3]), float(report[1]), int(report[2])))
     return found
 
@@ -143,24 +153,64 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_cold(task: Path, boto: Path, folder: Path) -> list[tuple[str, float, float, int]]:
-    """One short video through functions that all start cold, from the package alone."""
-    clip = folder / "clip.mov"
+    """Videos through functions that all start cold, from the package alone.
+
+    A short one, one that is long enough to be searched by samples, and one that fails. Results go
+    to Drive, too.
+    """
+    clip, searched, broken = (folder / f"{name}.mov" for name in ("clip", "searched", "broken"))
     generate(clip, 2.0)
-    with deployed(folder / "cloud", task_project(task)) as deployment:
+    _film(searched, SHORTEST_S + 2)
+    broken.write_bytes(b"no film" * 1000)
+    beside = {"DriveResultsFolder": "beside"}  # into a person's Drive: robots can own nothing
+    project = task_project(task)
+    with (
+        Cloud(folder / "cloud", project) as cloud,
+        closing(deploy(cloud, project, parameters=beside, as_person=True)) as deployment,
+    ):
         environments = deployment.cloud.awslambda._environments
         environments._server = ColdServer(boto, environments._server)  # type: ignore[assignment]
         for path in deployment.logs_dir.glob("*.log"):
             path.write_text("")
         for name in WARM_BY_NOW:  # a new revision begins in a new process
             deployment.cloud.client("lambda").update_function_configuration(
-                FunctionName=f"slimreel-local-{name}", Description="cold"
+                FunctionName=PREFIX + name, Description="cold"
             )
-        job = send(deployment, clip).job
-        if job.status is not Status.COMPLETED:
-            raise NoPassage(f"The clip ended as {job.status}: {job.reason} {job.error}")
+        for video, status in ((clip, COMPLETED), (searched, COMPLETED), (broken, Status.FAILED)):
+            job = send(deployment, video).job
+            if job.status is not status:
+                raise NoPassage(f"{video} ended as {job.status}: {job.reason} {job.error}")
         for function in SCHEDULED:
             deployment.invoke(function)
-        return first_calls(deployment)
+        return _all_called(deployment)
+
+
+def _all_called(deployment: Deployment) -> list[tuple[str, float, float, int]]:
+    """The first calls, once every function has had one: what events start comes a little later."""
+    functions = deployment.cloud.client("lambda").list_functions()["Functions"]
+    end = time.monotonic() + HEARD_WITHIN_S
+    while len(called := first_calls(deployment)) < len(functions):
+        if time.monotonic() > end:
+            names = {one["FunctionName"].removeprefix(PREFIX) for one in functions}
+            raise NoPassage(f"Never called: {', '.join(names - {name for name, *_ in called})}.")
+        time.sleep(0.5)
+    return called
+
+
+def _film(path: Path, duration_s: float) -> None:
+    """Small and grainy, so that it pays to make it smaller."""
+    picture = f"testsrc2=size=640x360:rate=25:duration={duration_s},noise=c0s=6:c0f=t+u"
+    sound = f"sine=frequency=440:sample_rate=48000:duration={duration_s}"
+    subprocess.run(
+        [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"),
+            *("-f", "lavfi", "-i", f"{picture},format=yuv420p", "-f", "lavfi", "-i", sound),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "6", "-c:a", "aac"),
+            f"file:{path}",
+        ],
+        check=True,
+        capture_output=True,
+    )
 
 
 def task_project(task: Path) -> Path:
