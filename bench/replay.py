@@ -6,6 +6,7 @@ addresses of the two films become paths, and the HTTP options that go with an ad
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import tempfile
@@ -69,8 +70,16 @@ def replay(commands: Commands, *, source: Path, result: Path) -> Bare:
 
 
 def encode_command(argv: Sequence[str], source: Path) -> list[str]:
-    """The encoder's command line on another copy of the source."""
-    return list(_opening(argv, lambda _: source))
+    """The encoder's command line on another copy of the source. What a command before it wrote
+    is still there, in the same working directory.
+    """
+    written = re.compile(r"file:([^/]+)")
+
+    def path_of(url: str) -> Path:
+        ours = written.fullmatch(url)
+        return Path(ours[1]) if ours else source
+
+    return list(_opening(argv, path_of))
 
 
 def measure_command(arguments: Sequence[str], source: Path, result: Path) -> list[str]:
@@ -102,7 +111,8 @@ def _without_web_options(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _seconds(commands: Iterable[Sequence[str]]) -> float:
-    return sum(_run(argv) for argv in commands)
+    with tempfile.TemporaryDirectory(prefix="slimreel-bare-") as folder:
+        return sum(_run(argv, folder) for argv in commands)
 
 
 def _cpu_seconds() -> float:
@@ -110,20 +120,19 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _run(argv: Sequence[str]) -> float:
-    with tempfile.TemporaryDirectory(prefix="slimreel-bare-") as folder:
-        begun = time.monotonic()
-        done = subprocess.run(
-            argv,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # as in the pipeline: Linux shares its time out by session
-        )
-        elapsed_s = time.monotonic() - begun
+def _run(argv: Sequence[str], folder: str) -> float:
+    begun = time.monotonic()
+    done = subprocess.run(
+        argv,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # as in the pipeline: Linux shares its time out by session
+    )
+    elapsed_s = time.monotonic() - begun
     only_describes = argv[-2] == "-i"  # ffmpeg ends with 1 when it is given nothing to write
     if done.returncode and not only_describes:
         raise ReplayFailed(f"{' '.join(argv)}\n{done.stderr[-_STDERR_SHOWN:]}")

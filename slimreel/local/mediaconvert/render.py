@@ -1,9 +1,14 @@
 """A job's output as ffmpeg commands. Pure: settings and facts in, argument lists out.
 
-One command does everything: decode once, filter once, encode, and, when per-frame metrics are
-asked for, feed the encoded packets back through a decoder (`-dec`) and compare them with the very
-frames that entered the encoder. Commands use paths relative to their working directory for all
-they write, so that they can be run again anywhere.
+One command decodes once, filters once and encodes. When per-frame metrics are asked for, it also
+feeds the encoded packets back through a decoder (`-dec`) and compares them with the very frames
+that entered the encoder; but not where there is sound. Then a second command compares what was
+written with the frames made anew, because ffmpeg 9.0 comes to a standstill now and then (7 of 150
+times on a busy machine) when it decodes sound beside that: every thread waits for another one.
+Its scheduler holds decoders back since https://code.ffmpeg.org/FFmpeg/FFmpeg/pulls/23030.
+
+Commands use paths relative to their working directory for all they write, so that they can be run
+again anywhere.
 """
 
 from __future__ import annotations
@@ -27,6 +32,10 @@ _PASS_LOG = "pass"
 
 #: FrameMetricType values that libvmaf computes, with the feature each needs besides the model.
 VMAF_FEATURES = {"VMAF": None, "MS_SSIM": "name=float_ms_ssim", "PSNR_HVS": "name=psnr_hvs"}
+
+
+#: ffmpeg forgets these with every input, so each says them.
+_SAFELY = ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-noautorotate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +63,22 @@ class Rendering:
 
 def commands(ffmpeg: str, rendering: Rendering) -> tuple[tuple[str, ...], ...]:
     """The command lines to run one after the other."""
-    if rendering.video is not None and rendering.video.two_pass:
-        return (
-            (*_input(ffmpeg, rendering), *_first_pass(rendering, rendering.video)),
-            (*_input(ffmpeg, rendering), *_outputs(rendering, ("-pass", "2"))),
-        )
-    return ((*_input(ffmpeg, rendering), *_outputs(rendering, ())),)
+    opened, video = _input(ffmpeg, rendering), rendering.video
+    made: list[list[str]] = []
+    passes: tuple[str, ...] = ()
+    if video is not None and video.two_pass:
+        made.append([*opened, *_first_pass(rendering, video)])
+        passes = ("-pass", "2")
+    made.append([*opened, *_outputs(rendering, passes)])
+    if video is not None and _measured(rendering) and rendering.audio:
+        made.append([*opened, *_comparison(rendering, video)])
+    return tuple(tuple(argv) for argv in made)
+
+
+def _measured(rendering: Rendering) -> list[str]:
+    """The metrics that are found by a comparison."""
+    video = rendering.video
+    return [metric for metric in video.metrics if metric != "QVBR"] if video else []
 
 
 def _input(ffmpeg: str, rendering: Rendering) -> list[str]:
@@ -67,14 +86,12 @@ def _input(ffmpeg: str, rendering: Rendering) -> list[str]:
         ffmpeg, "-hide_banner", "-nostdin", "-y", "-v", "warning", "-nostats",
         "-progress", "pipe:1", "-stats_period", "0.25",
     ]  # fmt: skip
-    # ffmpeg forgets these with every input, so each says them.
-    safe = ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-noautorotate"]
     if not rendering.clips:
-        return [*argv, *safe, "-i", f"file:{rendering.source.path}"]
+        return [*argv, *_SAFELY, "-i", f"file:{rendering.source.path}"]
     # Every decoder waits with its pictures for its turn, so many must be content with a thread.
     threads = ["-threads", "1"] if len(rendering.clips) > 2 else []
     for clip in rendering.clips:
-        argv += [*safe, *threads, *_cut(rendering, clip), "-i", f"file:{rendering.source.path}"]
+        argv += [*_SAFELY, *threads, *_cut(rendering, clip), "-i", f"file:{rendering.source.path}"]
     return argv
 
 
@@ -106,7 +123,7 @@ def _video_head(rendering: Rendering, video: VideoPlan) -> str:
 def _outputs(rendering: Rendering, passes: Sequence[str]) -> list[str]:
     argv: list[str] = []
     video = rendering.video
-    measured = [metric for metric in video.metrics if metric != "QVBR"] if video else []
+    measured = _measured(rendering) if not rendering.audio else []
     if video is not None:
         head = _video_head(rendering, video)
         graph = f"{head},split=2[enc][ref]" if measured else f"{head}[enc]"
@@ -120,7 +137,10 @@ def _outputs(rendering: Rendering, passes: Sequence[str]) -> list[str]:
     for number, track in enumerate(rendering.audio):
         argv += _audio_output(number, track, clips=len(rendering.clips))
     argv += _container(rendering)
-    return argv + (_metrics(measured) if measured else [])
+    if not measured:
+        return argv
+    graph, last = _metrics(measured, "[dec:0]")
+    return [*argv, "-dec", "0:0", "-filter_complex", graph, "-map", last, "-f", "null", "-"]
 
 
 def _audio_graph(number: int, track: AudioPlan, rendering: Rendering) -> list[str]:
@@ -180,26 +200,37 @@ def _container(rendering: Rendering) -> list[str]:
     return [*argv, "-f", rendering.muxer, f"file:{rendering.output_name}"]
 
 
-def _metrics(measured: Sequence[str]) -> list[str]:
-    """Decode what was just encoded and compare; every filter passes its first input on."""
+def _comparison(rendering: Rendering, video: VideoPlan) -> list[str]:
+    """Compare what was written, as one more input, with the frames that were encoded. Picture by
+    picture, for their number is the same and a container rounds their times."""
+    written = max(1, len(rendering.clips))
+    graph, last = _metrics(_measured(rendering), "[made]")
+    frames = f"{_video_head(rendering, video)},settb=1/1000,setpts=N[ref]"
+    made = f"[{written}:v:0]settb=1/1000,setpts=N[made]"
+    argv = [*_SAFELY, "-i", f"file:{rendering.output_name}"]
+    argv += ["-filter_complex", f"{frames};{made};{graph}", "-map", last]
+    return [*argv, "-fps_mode", "passthrough", "-f", "null", "-"]
+
+
+def _metrics(measured: Sequence[str], main: str) -> tuple[str, str]:
+    """A graph that compares `main` with `[ref]`, and its end: each filter passes `main` on."""
     filters = []
     if "SSIM" in measured:
-        filters.append(f"ssim=f={SSIM_LOG}")
+        filters.append(f"ssim=f={SSIM_LOG}:shortest=1")
     if "PSNR" in measured:
-        filters.append(f"psnr=f={PSNR_LOG}")
+        filters.append(f"psnr=f={PSNR_LOG}:shortest=1")
     features = [VMAF_FEATURES[metric] for metric in measured if metric in VMAF_FEATURES]
     if features:
         extra = "|".join(feature for feature in features if feature)
         wanted = f":feature='{extra}'" if extra else ""
-        filters.append(f"libvmaf=log_fmt=csv:log_path={VMAF_LOG}:n_threads=2{wanted}")
+        filters.append(f"libvmaf=log_fmt=csv:log_path={VMAF_LOG}:n_threads=2{wanted}:shortest=1")
     count = len(filters)
     graph = ["[ref]" + (f"split={count}" if count > 1 else "null")]
     graph[0] += "".join(f"[ref{n}]" for n in range(count))
-    main = "[dec:0]"
     for number, text in enumerate(filters):
         graph.append(f"{main}[ref{number}]{text}[m{number}]")
         main = f"[m{number}]"
-    return ["-dec", "0:0", "-filter_complex", ";".join(graph), "-map", main, "-f", "null", "-"]
+    return ";".join(graph), main
 
 
 def written_by(rendering: Rendering, work_dir: Path) -> Path:
