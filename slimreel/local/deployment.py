@@ -144,6 +144,7 @@ def deployed(
     project_dir: Path,
     *,
     encoder_concurrency: int = 1,
+    environments: int = 8,
     parameters: Mapping[str, str] | None = None,
 ) -> Iterator[Deployment]:
     """Start the stand-in cloud with Slimreel deployed and listening; stop it at the end.
@@ -151,9 +152,13 @@ def deployed(
     Args:
         data_dir: where everything the cloud holds is kept, Drive's files included.
         project_dir: the checkout whose `app.py` and template are used.
+        environments: as in `Cloud`.
         parameters: as in `deploy`.
     """
-    with Cloud(data_dir, project_dir, encoder_concurrency=encoder_concurrency) as cloud:
+    cloud_of_ours = Cloud(
+        data_dir, project_dir, encoder_concurrency=encoder_concurrency, environments=environments
+    )
+    with cloud_of_ours as cloud:
         deployment = deploy(cloud, project_dir, parameters=parameters)
         with closing(deployment):
             yield deployment

@@ -140,7 +140,8 @@ def deployment(
     programs: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     data_dir = tmp_path_factory.mktemp("cloud")
-    with deployed(data_dir, PROJECT_DIR, parameters={"KeepOriginals": "yes"}) as made:
+    keep = {"KeepOriginals": "yes"}
+    with deployed(data_dir, PROJECT_DIR, environments=24, parameters=keep) as made:
         yield made
 
 

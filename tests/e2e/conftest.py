@@ -19,6 +19,7 @@ from chalicelib.domain.drive import Candidate, candidate
 from chalicelib.domain.job import Job
 from slimreel.local.deployment import Deployment, deployed
 from slimreel.local.mail import Mail
+from tests.e2e import leaks
 from tests.e2e.glance import Glance
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ PARAMETERS = {
     "CallbackOrigins": f"http://127.0.0.1:{CALLBACK_PORT}",
     "DriveArchiveResultsFolder": "beside",
 }
+#: Enough for every function to stay warm: with fewer, half of all calls start a process.
+ENVIRONMENTS = 24
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 #: Generous: the machine may be busy. A test that waits this long has failed.
 WAIT_S = 40.0
@@ -45,6 +48,13 @@ class Studio:
     def _records(self) -> Records:
         table_name = self.deployment.stack.resources["JobsTable"]
         return Records(Glance(self.deployment.cloud, table_name))
+
+    def cold(self) -> None:
+        """Have every function start a new process, as after a deployment."""
+        client = self.deployment.cloud.client("lambda")
+        for page in client.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                client.update_function_configuration(FunctionName=function["FunctionName"])
 
     def drop(self, path: Path, *, name: str | None = None, **options: Any) -> str:
         """Upload a file to the inbox through Drive's own bookkeeping; returns its Drive id."""
@@ -111,10 +121,13 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     data_dir = tmp_path_factory.mktemp("cloud")
     with (
-        _everything_logged(data_dir / "stand-in.log"),
-        deployed(data_dir, PROJECT_DIR, parameters=PARAMETERS) as deployment,
+        _everything_logged(data_dir / leaks.STAND_IN_LOG),
+        deployed(
+            data_dir, PROJECT_DIR, environments=ENVIRONMENTS, parameters=PARAMETERS
+        ) as deployment,
     ):
         yield Studio(deployment)
+        assert leaks.found(deployment) == []  # after all tests that this process ran
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def look(source: Counted) -> None:
 sizes = st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 7, 8, 16, 2**31, 2**32 - 1]))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 5), sizes), min_size=1, max_size=4))
 def test_no_number_in_an_index_makes_it_dear(lies: list[tuple[int, int]]) -> None:
     data = bytearray(SOUND)
@@ -80,7 +80,7 @@ def test_no_number_in_an_index_makes_it_dear(lies: list[tuple[int, int]]) -> Non
     assert peak_bytes < 6 * MOOV_LIMIT_BYTES
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 64))
 def test_turned_bits_are_survived(seed: int, flips: int) -> None:
     look(Counted(flipped(SOUND, seed=seed, flips=flips)))

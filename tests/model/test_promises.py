@@ -369,6 +369,7 @@ def _pick(of: Any, number: int) -> Any:
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
+    max_examples=max(100, settings().max_examples),
     stateful_step_count=50,
     suppress_health_check=list(HealthCheck),
 )

@@ -11,7 +11,7 @@ from chalicelib.adapters.records import Below
 from chalicelib.domain.budget import MICRO, Budget, dollars, micro_usd, why_it_waits
 from tests.fakes import Records
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 usd = st.floats(0, 500, allow_nan=False)
 costs = st.lists(usd, min_size=1, max_size=12)
 

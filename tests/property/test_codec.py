@@ -149,7 +149,7 @@ def test_a_round_trip_changes_nothing(cls: type[Any]) -> None:
     round_trip()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(values_of(Job))
 def test_a_job_survives_a_store_without_floats(job: Job) -> None:
     # DynamoDB gives 25.0 back as 25.

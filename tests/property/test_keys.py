@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import keys
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Any code point, half of a surrogate pair too; and names that look like paths and options.
 names = st.text(max_size=300) | st.text(

@@ -13,7 +13,7 @@ from chalicelib.domain.notice import KINDS, Notice, notice, plain_ascii
 from chalicelib.domain.text import one_line
 from tests.examples import LINK, a_job, a_measurement, a_plan, the_prices
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Any code point, and names made of what breaks lines, turns text, combines or is no letter at all.
 names = st.text(max_size=260) | st.text(

@@ -16,7 +16,7 @@ from chalicelib.domain.points import BEGINNING_SHARE, point
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Search, Target
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(deadline=None)
 targets = st.builds(
     Target,
     metric=st.just("SSIM"),

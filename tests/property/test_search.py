@@ -17,7 +17,7 @@ from chalicelib.domain.ordinary import SCREEN_DB, from_db, to_db, typical_db, ty
 from chalicelib.domain.samples import Sample
 from chalicelib.domain.search import Point, Search, Target
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(deadline=None)
 levels = st.sampled_from(dial.LEVELS)
 shares = st.floats(0.3, 0.9999)
 #: What a whole is in each metric.

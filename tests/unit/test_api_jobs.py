@@ -216,9 +216,7 @@ bodies = st.binary(max_size=60) | st.dictionaries(fields, anything).map(json.dum
 paths = st.sampled_from(["/jobs", f"/jobs/{JOB_ID}/retry", f"/jobs/{JOB_ID}/cancel", "/jobs/x/y"])
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=paths, body=bodies)
 def test_no_body_breaks_anything(world: World, client: Client, path: str, body: bytes) -> None:
     world.records.items.clear()

@@ -180,13 +180,13 @@ def encode_plans(draw: st.DrawFn) -> Plan:
     return plan
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(encode_plans())
 def test_every_plan_to_encode_is_a_request_the_service_takes(plan: Plan) -> None:
     assert request_problems(plan) == []
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(encode_plans())
 def test_aac_stays_within_the_services_table(plan: Plan) -> None:
     for track in plan.audio:

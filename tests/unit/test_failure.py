@@ -115,7 +115,7 @@ causes = words | st.recursive(
 ).map(json.dumps)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["Rejected", "States.Timeout", "KeyError"]) | words, causes)
 def test_any_error_gives_a_sentence_and_short_details(error: str, cause: str) -> None:
     reason, details = failure(error, cause)

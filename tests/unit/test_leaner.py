@@ -101,7 +101,7 @@ def test_floors_in_another_metric_bind_too() -> None:
     assert bound is None or (bound.qvbr_level or 0) > free.qvbr_level
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     st.sampled_from(dial.LEVELS),
     st.floats(0.5, 0.999),

@@ -73,7 +73,7 @@ def entries(root: ElementTree.Element) -> list[str]:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     keys=KEYS,
     prefix=st.text("ab/", max_size=2),

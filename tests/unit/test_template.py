@@ -155,17 +155,18 @@ def test_no_key_of_the_merge_file_is_written_twice() -> None:
     yaml.load((ROOT / ".chalice" / "resources.yaml").read_text(), Loader=Strict)
 
 
-@pytest.mark.parametrize("form", ["sam", "template"])
-def test_cfn_lint_agrees(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_cfn_lint_agrees(sam: Template, template: Template, tmp_path: Path) -> None:
     pytest.importorskip("cfnlint", reason="cfn-lint is not installed")
-    file = tmp_path / f"{form}.json"
-    file.write_text(json.dumps(request.getfixturevalue(form)))
+    files = []
+    for form, text in (("sam", sam), ("template", template)):
+        files.append(tmp_path / f"{form}.json")
+        files[-1].write_text(json.dumps(text))
     # Its recursion is as deep as the flow has lines.
     run = (
         "import sys; sys.setrecursionlimit(9999); from cfnlint.runner import main; sys.exit(main())"
     )
     lint = [sys.executable, "-c", run]
-    command = [*lint, "--regions", "eu-west-1", "--template", str(file)]
+    command = [*lint, "--regions", "eu-west-1", "--template", *map(str, files)]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
 

@@ -175,6 +175,8 @@ def _serve_one(control: socket.socket, children: set[int]) -> bool:
         children.add(pid)
         send(control, {"pid": pid})
     else:
+        # Its end was made sure of already; if it was not, everybody would wait for it here.
+        os.kill(request["reap"], signal.SIGKILL)
         _, status = os.waitpid(request["reap"], 0)
         children.discard(request["reap"])
         send(control, {"status": status})
