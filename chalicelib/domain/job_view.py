@@ -101,6 +101,10 @@ def _plan(job: Job) -> dict[str, Any] | None:
         "route": job.plan.route.value,
         "reasons": list(job.plan.reasons),
         "losses": list(job.plan.losses),
+        # Of the last attempt, whose reasons may say only what is other than in the one before.
+        "codec": job.plan.codec,
+        "qvbr_level": job.plan.qvbr_level,
+        "max_bitrate_bps": job.plan.max_bitrate_bps,
     }
 
 

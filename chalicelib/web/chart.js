@@ -108,7 +108,7 @@ export function quality({ points, floor, duration, metric, onseek }) {
     return `${begins ? "M" : "L"}${x(at + 0.5).toFixed(1)},${y(scores[which]).toFixed(1)}${begins ? "h0.01" : ""}`;
   }).join("");
   if (floor) svg.append(s("line", { class: "floor", x1: LEFT, x2: WIDTH - RIGHT, y1: y(floor), y2: y(floor) }),
-    s("text", { class: "tick", x: WIDTH - RIGHT, y: y(floor) - 5, "text-anchor": "end" }, `wanted ${floor}`));
+    s("text", { class: "tick", x: WIDTH - RIGHT, y: y(floor) + 13, "text-anchor": "end" }, `wanted ${floor}`));
   svg.append(s("path", { class: "line faint", d: line(1) }), s("path", { class: "line area", d: line(0) }));
   for (const at of ticks(0, end, 6, 1)) svg.append(s("text", { class: "tick", x: x(at), y: height - 8, "text-anchor": "middle" }, `${Math.round(at)} s`));
   const cursor = s("line", { class: "cursor", x1: LEFT, x2: LEFT, y1: TOP, y2: height - BOTTOM });
@@ -136,7 +136,7 @@ export function search({ points, target, level, metric, predicted_score: predict
   const title = `${metric} of the samples by QVBR level`;
   const svg = frame({ title, height, low, high, format: (value) => value.toFixed(digits) }, y);
   svg.append(s("line", { class: "floor", x1: LEFT, x2: WIDTH - RIGHT, y1: y(target), y2: y(target) }),
-    s("text", { class: "tick", x: LEFT + 6, y: y(target) - 5 }, `target ${target}`),
+    s("text", { class: "tick", x: WIDTH - RIGHT, y: y(target) + 13, "text-anchor": "end" }, `target ${target}`),
     s("path", { class: "line area", d: points.map((one, at) => `${at ? "L" : "M"}${x(one.level)},${y(one.score)}`).join("") }),
     ...points.map((one) => s("circle", { class: "dot area", cx: x(one.level), cy: y(one.score), r: 4.5 },
       s("title", {}, `Level ${one.level}: ${one.score.toFixed(digits)}, ${(one.bitrate_bps / 1e6).toFixed(2)} Mbit/s`))),

@@ -18,8 +18,10 @@ export function draw({ rows, places, width, column }, edges, measure) {
   for (const one of ways) one.hops = hops(one, sides);
   const tracks = rows.map(() => []).concat([[]]);
   for (const hop of ways.flatMap((one) => one.hops).sort((a, b) => a.left - b.left || a.right - b.right)) takeTrack(tracks[hop.channel], hop);
-  const { channelY, height, asideY } = stack(rows, tracks);
+  const { channelY, height } = stack(rows, tracks);
   const drawn = ways.map((one) => ({ edge: one.edge, points: points(one, (hop) => channelY[hop.channel] + EDGE + hop.track * TRACK), plain: one.plain }));
+  // Lines come to that row from above: its text stands below.
+  const asideY = rows.some((row) => row[0].aside) ? height - 6 : null;
   return { height, asideY, lines: labelled(drawn, places, measure) };
 }
 

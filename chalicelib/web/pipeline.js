@@ -35,7 +35,8 @@ export async function pipeline(box, { rest, query }) {
 
   function draw() {
     const visits = path ? withDecisions(path, workflow.graph) : [];
-    const seen = new Map(visits.map((visit) => [visit.state, visit]));
+    const seen = new Map();
+    for (const visit of visits) seen.set(visit.state, together(seen.get(visit.state), visit));
     const steps = new Set(visits.slice(1).map((visit, at) => `${visits[at].state}→${visit.state}`));
     const taken = (edge) => steps.has(`${edge.start}→${edge.end}`);
     // Errors that may come anywhere would cover everything: only those of the chosen step, and those met.
@@ -52,7 +53,7 @@ export async function pipeline(box, { rest, query }) {
       svg.append(s("path", { class: `edge ${edge.kind} ${taken(edge) ? "taken" : ""}`, d, "marker-end": `url(#${end})` }));
       if (at) texts.push(s("text", { class: `edge-label ${taken(edge) ? "taken" : ""}`, x: at.x, y: at.y, "text-anchor": "middle" }, edge.label));
     }
-    if (asideY !== null) texts.push(s("text", { class: "edge-label", x: grid.column ? grid.width / 2 : Math.min(...grid.rows[0].map((place) => place.x - place.width / 2)), y: asideY, "text-anchor": grid.column ? "middle" : "start" }, "Where errors of any step lead:"));
+    if (asideY !== null) texts.push(s("text", { class: "edge-label", x: grid.column ? grid.width / 2 : Math.min(...grid.rows[0].map((place) => place.x - place.width / 2)), y: asideY, "text-anchor": grid.column ? "middle" : "start" }, grid.column ? "Where errors of any step lead:" : "Where errors of any step lead"));
     svg.append(...texts, ...[...places.values()].map((place) => node(place, seen.get(place.node.name))));
     canvas.replaceChildren(svg);
     count();
@@ -182,7 +183,14 @@ export async function pipeline(box, { rest, query }) {
 }
 
 const kinds = { choice: "Decides by what is known so far.", succeed: "The end.", fail: "The end of what went wrong.", wait: "Waits a while.", pass: "Hands on." };
-const took = (visit) => (visit.left_at ? duration(between(visit.entered_at, visit.left_at)) : "here now") + (visit.tries > 1 ? ` · ${visit.tries} tries` : "");
+
+/** All visits of a state as one: how often, how long in all, and what went wrong at last. */
+const together = (known, visit) => ({
+  times: (known?.times || 0) + 1, tries: Math.max(known?.tries || 1, visit.tries || 1), error: visit.error || known?.error || null,
+  seconds: visit.left_at ? (known?.seconds || 0) + between(visit.entered_at, visit.left_at) : null,
+});
+const took = (visit) => [visit.times > 1 ? `${visit.times} ×` : null, visit.seconds === null ? "here now" : duration(visit.seconds),
+  visit.tries > 1 ? `${visit.tries} tries` : null].filter(Boolean).join(" · ");
 const link = (job) => h("a", { href: `#/videos/${job.job_id}` }, job.file_name);
 const arrow = (id) => s("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" }, s("path", { d: "M0,0.5 L7,4 L0,7.5 z" }));
 

@@ -105,7 +105,9 @@ export async function video(box, { me, rest }) {
   }
   function planCard() {
     if (!job.plan) return null;
+    const { route, codec, qvbr_level: level, max_bitrate_bps: most } = job.plan;
     return card("The plan", h("ul", { class: "reasons" }, job.plan.reasons.map((one) => h("li", {}, one))),
+      route !== "encode" ? null : facts([["Codec", CODECS[codec] || codec], ["QVBR level", level === null ? "–" : String(+level.toFixed(2))], ["At most", most === null ? "–" : `${(most / 1e6).toFixed(1)} Mbit/s`]]),
       job.plan.losses.length ? h("div", {}, h("h3", {}, "Not carried over"), h("ul", {}, job.plan.losses.map((one) => h("li", {}, one)))) : null);
   }
   function qualityCard() {
@@ -157,5 +159,6 @@ export async function video(box, { me, rest }) {
   return () => { stop(); player?.stop(); };
 }
 
+const CODECS = { H_264: "H.264", H_265: "HEVC", AV1: "AV1" };
 const card = (title, ...content) => h("section", { class: "card" }, h("h2", {}, title), ...content);
 const facts = (rows) => h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value ?? "–")]));
