@@ -21,8 +21,8 @@ export function draw({ rows, places, width, column }, edges, measure) {
   const { channelY, height } = stack(rows, tracks);
   const drawn = ways.map((one) => ({ edge: one.edge, points: points(one, (hop) => channelY[hop.channel] + EDGE + hop.track * TRACK), plain: one.plain }));
   // Lines come to that row from above: its text stands below.
-  const asideY = rows.some((row) => row[0].aside) ? height - 6 : null;
-  return { height, asideY, lines: labelled(drawn, places, measure) };
+  const asideY = rows.some((row) => row[0].aside) ? height - 2 : null;
+  return { height: height + 10, asideY, lines: labelled(drawn, places, measure) };
 }
 
 function drawColumn({ rows, places, width }, edges, measure) {
