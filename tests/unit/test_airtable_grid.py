@@ -123,3 +123,22 @@ def test_a_table_is_chosen_by_id_or_name(stand_in: Airtable) -> None:
     for name in (made["id"], "Other"):
         assert "No rows yet" in page(stand_in, f"base={base_id}&table={name}")
     assert "in videos" in page(stand_in, "base=nonsense&table=nonsense")
+
+
+@pytest.mark.parametrize(
+    ("site", "status", "chosen"), [("same-origin", 303, 1), ("cross-site", 403, 0)]
+)
+def test_only_this_page_may_choose_in_a_row(
+    stand_in: Airtable, site: str, status: int, chosen: int
+) -> None:
+    html = filled(stand_in, {"File Name": "a"})
+    names = ("base", "table", "record", "field")
+    form = {name: re.findall(rf'name="{name}" value="([^"]+)"', html)[-1] for name in names}
+    sent = EnvironBuilder(
+        path="/airtable",
+        method="POST",
+        data={**form, "value": "Approve"},
+        headers={"Sec-Fetch-Site": site},
+    )
+    assert stand_in.grid(sent.get_request(Request)).status_code == status
+    assert page(stand_in).count('aria-label="Review: Approve"') == chosen
