@@ -10,7 +10,8 @@ Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/using-variable-frame-
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -33,7 +34,7 @@ RATES = (
 #: Gaps of a stretch whose speed is looked at by itself.
 BURST = 5
 #: So many pictures say how the others come; an hour of a phone's film has 108,000.
-PICTURES_LIMIT = 300_000
+PICTURES_LIMIT = 120_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +105,25 @@ def roomy_rate(quick_s: float | None) -> str | None:
 
 
 def _is_even(gaps: Sequence[int]) -> bool:
-    """A tick either way is rounding, as in whole milliseconds."""
-    usual = median_low(gaps)
-    return sum(abs(gap - usual) > 1 for gap in gaps) <= max(1, ODD_SHARE * len(gaps))
+    return are_even(Counter(gaps))
+
+
+def are_even(gaps: Mapping[int, int]) -> bool:
+    """Whether the rate is constant, by how many gaps there are of each length. A tick either way is
+    rounding, as in whole milliseconds."""
+    usual, count = _middle(gaps), sum(gaps.values())
+    odd = sum(times for gap, times in gaps.items() if abs(gap - usual) > 1)
+    return odd <= max(1, ODD_SHARE * count)
+
+
+def _middle(gaps: Mapping[int, int]) -> int:
+    """The lower median."""
+    left = (sum(gaps.values()) + 1) // 2
+    for gap in sorted(gaps):
+        left -= gaps[gap]
+        if left <= 0:
+            return gap
+    return 0
 
 
 def _known_rate(gaps: Sequence[int], about: int, tick_s: Fraction) -> tuple[str, ...]:

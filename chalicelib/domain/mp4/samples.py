@@ -8,12 +8,13 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
-from chalicelib.domain.pace import PICTURES_LIMIT, Pace, pace
+from chalicelib.domain.pace import PICTURES_LIMIT, Pace, are_even, pace
 
 from .beside import Beside, beside, odd_turn, outside
 from .boxes import Box, Mp4Error, Read, Source, load_moov, top_level
@@ -162,13 +163,34 @@ def _pace(moov: Box) -> Pace | None:
 
 
 def _shown(table: Box) -> Sequence[int]:
-    """When the pictures are shown, in order: as they are decoded, each with its own delay."""
-    decoded = _run_lengths(table.first(b"stts"), PICTURES_LIMIT)
+    """When the pictures are shown, in order: as they are decoded, each with its own delay. Empty
+    for what is decoded evenly, as most films: delays only change the order then."""
+    stts = table.first(b"stts")
+    if are_even(_how_many(stts)):
+        return ()
+    decoded = _run_lengths(stts, PICTURES_LIMIT)
     delays = _run_lengths(table.first(b"ctts"), PICTURES_LIMIT)
-    starts = list(accumulate(decoded, initial=0))[:-1]
+    starts = array("q", accumulate(decoded, initial=0))[:-1]
     if len(delays) == len(starts):
-        starts = [start + _signed(delay) for start, delay in zip(starts, delays, strict=True)]
-    return sorted(set(starts))
+        for place, delay in enumerate(delays):
+            starts[place] += _signed(delay)
+    return [start for start, _ in groupby(sorted(starts))]
+
+
+def _how_many(stts: Box | None) -> Counter[int]:
+    """How many pictures last for how many ticks."""
+    counts: Counter[int] = Counter()
+    for count, ticks in _runs(stts):
+        counts[ticks] += count
+    return counts
+
+
+def _runs(box: Box | None) -> Iterator[tuple[int, int]]:
+    """How many pictures have which value, one run after the other."""
+    if box is not None and len(box.payload) >= 8:
+        (entries,) = struct.unpack_from(">I", box.payload, 4)
+        words = _words(box.payload, 8, 2 * entries)
+        yield from zip(words[::2], words[1::2], strict=False)
 
 
 def _signed(delay: int) -> int:
@@ -177,13 +199,9 @@ def _signed(delay: int) -> int:
 
 
 def _run_lengths(box: Box | None, limit: int) -> Sequence[int]:
-    """The value of each picture, from a list of how many have which; the first so many."""
-    if box is None or len(box.payload) < 8:
-        return ()
-    (entries,) = struct.unpack_from(">I", box.payload, 4)
-    runs = _words(box.payload, 8, 2 * entries)
+    """The value of each picture; the first so many."""
     values = array("I")
-    for count, value in zip(runs[::2], runs[1::2], strict=False):
+    for count, value in _runs(box):
         values.extend(array("I", [value]) * min(count, limit - len(values)))
     return values
 
