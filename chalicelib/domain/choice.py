@@ -41,7 +41,8 @@ def decide(plan: Plan, points: Sequence[Point], facts: MediaFacts, workflow: Wor
     duration_s = facts.picture_s
     assert plan.search is not None and duration_s is not None
     if not points:
-        why = "The samples could not be used, so the preset's own level is taken."
+        level = dial.label(plan.qvbr_level or 0)
+        why = f"The samples could not be used, so the preset's own QVBR level, {level}, is taken."
         return replace(plan, route=Route.ENCODE, reasons=(plan.reasons[0], why, *plan.reasons[2:]))
     search = replace(plan.search, points=tuple(points))
     plan = replace(plan, search=search)

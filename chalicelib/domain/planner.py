@@ -93,9 +93,12 @@ def _with_search(plan: Plan, facts: MediaFacts, preset: Preset) -> Plan:
         f"{len(search.samples)} samples, {search.sampled_s:g} s together, are encoded at levels "
         f"{levels} first, to find the lowest that looks good enough."
     )
-    return replace(
-        plan, route=Route.SEARCH, search=search, reasons=(plan.reasons[0], how, *plan.reasons[1:])
-    )
+    reasons = (_intent(preset), how, *plan.reasons[1:])
+    return replace(plan, route=Route.SEARCH, search=search, reasons=reasons)
+
+
+def _intent(preset: Preset, level: str = "") -> str:
+    return f"{CODEC_NAMES[preset.codec]}{level}, preset “{preset.name}”: {preset.about}"
 
 
 def _why(
@@ -106,10 +109,7 @@ def _why(
     height: int,
     max_bitrate_bps: int,
 ) -> Iterator[str]:
-    level = dial.label(preset.qvbr_level)
-    yield (
-        f"{CODEC_NAMES[preset.codec]} at QVBR level {level}, preset “{preset.name}”: {preset.about}"
-    )
+    yield _intent(preset, f" at QVBR level {dial.label(preset.qvbr_level)}")
     if max_bitrate_bps < preset_cap_bps(video, preset, width, height):
         yield f"At most {rate_words(max_bitrate_bps)}, which is what the original has."
     elif preset.max_bitrate_fixed:
