@@ -52,6 +52,40 @@ def test_importing_the_app_loads_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+RINGS = """
+import sys, app
+from chalicelib.adapters import messages, metrics, records  # the ones it has in Lambda
+from chalicelib.api import notifications
+from tests.fakes import World
+
+world = World()
+channel = {"token": "secret", "valid_until": "2999-01-01T00:00:00.000Z"}
+world.records.save_state("channel#ours", "channel", channel)
+notifications.services = lambda: world.services
+headers = {"X-Goog-Channel-ID": "ours", "X-Goog-Channel-Token": "secret"}
+event = {
+    "requestContext": {"resourcePath": "/drive/notifications", "httpMethod": "POST"},
+    "headers": {**headers, "X-Goog-Resource-State": "change", "Content-Type": "application/json"},
+    "multiValueQueryStringParameters": None,
+    "pathParameters": None,
+    "stageVariables": None,
+    "body": "",
+    "isBase64Encoded": False,
+}
+heavy = ("googleapiclient", "google.auth", "pyairtable", "pydantic", "requests", "cryptography")
+print(app.app(event, None)["statusCode"], len(world.queues.hints))
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_answering_drives_push_loads_no_heavy_library() -> None:
+    """Drive gives up on a webhook that is slow, and its first call may come to a cold function."""
+    done = subprocess.run(
+        [sys.executable, "-c", RINGS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["200 1", "[]"]
+
+
 @pytest.mark.parametrize(
     ("folder", "allowed"),
     [
