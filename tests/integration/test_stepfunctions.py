@@ -353,15 +353,22 @@ def test_long_waits_do_not_spin(flows: Flows) -> None:
     assert time.process_time() - before < 0.1
 
 
-def test_wait_until_a_timestamp_is_in_utc(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_wait_until_a_timestamp_is_in_utc(
+    flows: Flows, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """By the local clock, an hour ahead would be over in Tokyo, and a second ago not in LA."""
+    monkeypatch.setenv("TZ", zone)
     time.tzset()
+
+    def until(seconds: int) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        return flows.start({"W": {"Type": "Wait", "Timestamp": moment, "End": True}})
+
     try:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
-        execution = flows.start({"W": {"Type": "Wait", "Timestamp": moment, "End": True}})
-        time.sleep(0.05)
-        assert flows.client.describe_execution(executionArn=execution)["status"] == "RUNNING"
-        assert flows.end(execution, within_s=3)["status"] == "SUCCEEDED"
+        waits = until(3600)
+        assert flows.end(until(-1), within_s=30)["status"] == "SUCCEEDED"
+        assert flows.client.describe_execution(executionArn=waits)["status"] == "RUNNING"
     finally:
         monkeypatch.undo()
         time.tzset()
