@@ -567,6 +567,8 @@ class Drive(Failing):
         self.add_folder(INBOX)
         self.log: dict[str, int] = {}  # file id to the place of its last change
         self.oldest_token = 1
+        self.closed_drives: set[str | None] = set()  # shared drives we are no member of
+        self.tells_twice = False  # whether our own log has what is in the log of a shared drive
         self.page_size = 1000
         self.ranges: list[tuple[int, int]] = []  # every range that was asked for
         self.cuts: list[int] = []  # after how many bytes the next downloads break
@@ -645,23 +647,41 @@ class Drive(Failing):
         end = start + self.page_size
         return files[start:end], str(end) if end < len(files) else None
 
-    def start_page_token(self) -> str:
-        return str(self._place + 1)
+    def start_page_token(self, drive_id: str | None = None) -> str:
+        self._may_see_log(drive_id)
+        return f"{drive_id or ''}{self._place + 1}"
 
-    def changes(self, page_token: str) -> ChangePage:
-        self._may_fail("changes")
-        if int(page_token) < self.oldest_token:
+    def changes(self, page_token: str, drive_id: str | None = None) -> ChangePage:
+        self._may_fail("changes" if drive_id is None else f"changes of {drive_id}")
+        name = drive_id or ""
+        if not page_token.startswith(name) or drive_id in self.closed_drives:
+            raise PageTokenInvalid("That is no token of this log.", status=404)
+        first = int(page_token.removeprefix(name))
+        if first < self.oldest_token:
             raise PageTokenInvalid("Google Drive no longer knows our place.", status=404)
-        since = sorted((at, id) for id, at in self.log.items() if at >= int(page_token))
+        since = sorted(
+            (at, id) for id, at in self.log.items() if at >= first and self._tells(drive_id, id)
+        )
         page, more = since[: self.page_size], since[self.page_size :]
         return ChangePage(
             changes=tuple(
                 Change(file_id=file_id, removed=False, file=self.files[file_id])
                 for _, file_id in page
             ),
-            next_page_token=str(more[0][0]) if more else None,
-            new_start_page_token=None if more else self.start_page_token(),
+            next_page_token=f"{name}{more[0][0]}" if more else None,
+            new_start_page_token=None if more else self.start_page_token(drive_id),
         )
+
+    def _tells(self, drive_id: str | None, file_id: str) -> bool:
+        """A shared drive's log tells of what is in it; the account's own may do so, too."""
+        of = self.files[file_id].shared_drive_id
+        if drive_id is None:
+            return of is None or of in self.closed_drives or self.tells_twice
+        return of == drive_id
+
+    def _may_see_log(self, drive_id: str | None) -> None:
+        if drive_id in self.closed_drives:
+            raise FileGone(f"Shared drive not found: {drive_id}", status=404)
 
     def watch_changes(
         self, *, channel_id: str, token: str, address: str, expires_at: datetime, page_token: str

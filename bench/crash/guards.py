@@ -136,12 +136,12 @@ GUARDS = (
         without=(
             Edit(
                 path="chalicelib/steps/sync.py",
-                old="        if not _start_new(reading, (change.file for change in page.changes if "
-                "change.file)):\n",
+                old="        if not _start_new(reading, of, "
+                "(change.file for change in page.changes if change.file)):\n",
                 new="        token = page.next_page_token or page.new_start_page_token\n"
-                "        reading.reached(str(token))\n"
-                "        if not _start_new(reading, (change.file for change in page.changes if "
-                "change.file)):\n",
+                "        reading.reached(of, str(token))\n"
+                "        if not _start_new(reading, of, "
+                "(change.file for change in page.changes if change.file)):\n",
             ),
         ),
         lives=(_life(_drop("starved"), kill=_kill("dynamodb", "PutItem", When.BEFORE)), _PEACE),

@@ -96,20 +96,29 @@ class Drive:
         page = self._list_page(folder_id, page_token)
         return [*_readable(page.get("files", ()))], page.get("nextPageToken") or None
 
-    def start_page_token(self) -> str:
-        """Return the place in the change log from which everything is yet to come.
+    def start_page_token(self, drive_id: str | None = None) -> str:
+        """Return the place in a change log from which everything is yet to come.
 
         Take it before listing a folder, so that nothing falls between the two.
+
+        Args:
+            drive_id: the shared drive whose log is meant; without, it is the account's own.
+
+        Raises:
+            FileGone, CallRefused: the account is no member of the shared drive, or it is gone.
         """
         raw = self._call(
             lambda drive: drive.changes().getStartPageToken(
-                supportsAllDrives=True, fields="startPageToken"
+                driveId=drive_id, supportsAllDrives=True, fields="startPageToken"
             )
         )
         return str(raw["startPageToken"])
 
-    def changes(self, page_token: str) -> ChangePage:
+    def changes(self, page_token: str, drive_id: str | None = None) -> ChangePage:
         """Return one page of what changed since `page_token`, oldest first.
+
+        Args:
+            drive_id: as for `start_page_token`, which gave the token of the same log.
 
         Raises:
             PageTokenInvalid: take a new start token, then list the whole folder.
@@ -119,6 +128,7 @@ class Drive:
             raw = self._call(
                 lambda drive: drive.changes().list(
                     pageToken=page_token,
+                    driveId=drive_id,
                     pageSize=_CHANGES_AT_A_TIME,
                     fields=fields.format(FILE_FIELDS),
                     includeItemsFromAllDrives=True,

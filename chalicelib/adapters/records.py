@@ -247,7 +247,7 @@ class _Expression:
         )
         built: dict[str, Any] = {
             "UpdateExpression": " ".join(f"{verb} {', '.join(x)}" for verb, x in parts if x),
-            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeNames": {short: name for name, short in self._names.items()},
         }
         if self._values:
             built["ExpressionAttributeValues"] = self._values
@@ -256,8 +256,9 @@ class _Expression:
         return built
 
     def _name(self, name: str) -> str:
-        self._names[f"#{name}"] = name
-        return f"#{name}"
+        # By number: a place in a shared drive's log is named by the drive's id, which may hold any
+        # character, and DynamoDB takes few here.
+        return self._names.setdefault(name, f"#n{len(self._names)}")
 
     def _value(self, value: Any) -> str:
         placeholder = f":v{len(self._values)}"

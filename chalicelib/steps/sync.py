@@ -1,9 +1,9 @@
-"""Sync: read Drive's change log and start one execution per new video version.
+"""Sync: read Drive's change logs and start one execution per new video version.
 
-A notification is only a hint; truth is the log. Many hints, one reader: whoever holds the lease
-reads until no hint came in meanwhile. The page token moves on only after the executions of its
+A notification is only a hint; truth is in the logs. Many hints, one reader: whoever holds the lease
+reads until no hint came in meanwhile. A log's page token moves on only after the executions of its
 changes were started, so a crash repeats work instead of losing it, and the job record decides
-that a repeat is the same drop.
+that a repeat is the same drop. A log that cannot be read holds up no other.
 
 A file whose job cannot be started holds the page token, so that it comes again. It does not hold up
 the files after it, and not for ever: see `aside`.
@@ -14,12 +14,12 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chalicelib.adapters.drive_errors import FileGone, PageTokenInvalid
+from chalicelib.adapters.drive_errors import CallRefused, FileGone, PageTokenInvalid
 from chalicelib.adapters.records import Outside
 from chalicelib.config import all_workflows
 from chalicelib.domain import keys
@@ -29,6 +29,7 @@ from chalicelib.domain.text import iso
 from chalicelib.domain.workflow import Workflow
 from chalicelib.services import Services
 from chalicelib.steps.aside import give_up, set_aside
+from chalicelib.steps.change_logs import ChangeLog, whereabouts
 from chalicelib.steps.dropped_again import dropped, gone
 from chalicelib.steps.ledger import tell_row_writer
 from chalicelib.steps.write_back import written_state
@@ -43,9 +44,10 @@ READ_S = 45.0
 
 
 def sync(services: Services, *, heard_channel: str | None = None) -> int:
-    """Process everything in the change log; returns how many changes there were.
+    """Process everything in the change logs.
 
-    Returns at once, with 0, when another sync is at it.
+    Returns how many changes the account's own log told of, which is the one a push channel speaks
+    of; at once, with 0, when another sync is at it.
 
     Args:
         heard_channel: the push channel whose notification this is about; written down with the
@@ -115,24 +117,30 @@ class _Reading:
     """One holder's time with the lease.
 
     Attributes:
-        failures: of files whose jobs could not be started. From the first on the page token stays
-            where it is, so that they come again; what follows them is started all the same.
-        changes: how many each page told of.
+        failures: the first of each log, by its place: a file whose job could not be started, or
+            the log itself. The page token stays where it is from then on, so that all comes again;
+            what follows is started all the same.
+        changes: how many each page of the account's own log told of.
     """
 
     services: Services
     owner: str
     since: float = field(default_factory=time.monotonic)
-    failures: list[Exception] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
     changes: list[int] = field(default_factory=list)
 
-    def reached(self, token: str) -> None:
+    def reached(self, of: ChangeLog, token: str) -> None:
         """Raises: _LeaseLost."""
+        self.keeps({} if of.place in self.failures else {of.place: token})
+
+    def keeps(self, news: Mapping[str, object]) -> None:
+        """Write down what we know now, and that we are still at it.
+
+        Raises: _LeaseLost.
+        """
         until = self.services.now().timestamp() + _lease_s(self.services)
-        fresh: dict[str, object] = {"lease_until": until}
-        if not self.failures:
-            fresh["page_token"] = token
-        if not self.services.records.save_state(*STATE, fresh, only_if={"owner": self.owner}):
+        fresh, ours = {"lease_until": until, **news}, {"owner": self.owner}
+        if not self.services.records.save_state(*STATE, fresh, only_if=ours):
             raise _LeaseLost
 
     @property
@@ -140,7 +148,7 @@ class _Reading:
         return time.monotonic() - self.since > READ_S
 
     def handed_on(self) -> None:
-        """Let go, and have somebody else read on from the page token."""
+        """Let go, and have somebody else read on from the page tokens."""
         fresh, ours = {"lease_until": 0}, {"owner": self.owner}
         if self.services.records.save_state(*STATE, fresh, only_if=ours):
             self.services.queues.drive_may_have_changed({"reason": "there is more to read"})
@@ -154,7 +162,7 @@ class _Reading:
 def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
     try:
         while True:
-            is_read = _read_log(reading, held.get("page_token"))
+            is_read = _read_logs(reading, held)
             if is_read and reading.released(held["hints"]):
                 break
             if not is_read or reading.is_long:
@@ -162,51 +170,78 @@ def _read_every_hint(reading: _Reading, held: dict[str, Any]) -> int:
                 break
             held = reading.services.records.state(*STATE)
     except _LeaseLost:
-        log.warning("the change log took longer than the lease; another reads on")
-    if reading.failures:
-        raise reading.failures[0]
+        log.warning("the change logs took longer than the lease; another reads on")
+    for failure in reading.failures.values():
+        raise failure
     return sum(reading.changes)
 
 
-def _read_log(reading: _Reading, token: str | None) -> bool:
+def _read_logs(reading: _Reading, held: Mapping[str, Any]) -> bool:
+    """Read one log after the other; False when there was no time for all of them.
+
+    Each is read in each round, if only a little: none can keep the others waiting for ever.
+    """
+    folders = {w.drive_folder: w.name for w in all_workflows().values() if w.drive_folder}
+    where = whereabouts(reading.services, folders, held)
+    is_read = True
+    for of in where.logs(folders):
+        try:
+            is_read = _read_log(reading, of, held.get(of.place)) and is_read
+        except _LeaseLost:
+            raise
+        except Exception as error:
+            if of.drive_id is not None and isinstance(error, (CallRefused, FileGone)):
+                # To those who are no members of a drive, their own log tells.
+                log.warning("shared drive %s does not show its log: %s", of.drive_id, error)
+                continue
+            log.exception("the change log %s could not be read", of.place)
+            reading.failures.setdefault(of.place, error)
+    if is_read and not reading.failures and where.is_news:
+        reading.keeps(where.remembered())
+    return is_read
+
+
+def _read_log(reading: _Reading, of: ChangeLog, token: str | None) -> bool:
     """Start the jobs of what changed; False when there was no time for all of it."""
     drive = reading.services.drive
     if token is None:
         # Take the token before anyone relies on it; what is in the folder already is left
         # to a backfill, which shows the cost first.
-        token = drive.start_page_token()
-        reading.reached(token)
+        token = drive.start_page_token(of.drive_id)
+        reading.reached(of, token)
+    if of.arrived and not _start_new(reading, of, _listed(reading.services, of.arrived)):
+        return False
     try:
-        page = drive.changes(token)
+        page = drive.changes(token, of.drive_id)
     except PageTokenInvalid:
-        log.warning("the change log's page token is no longer valid; listing the folders")
-        token = drive.start_page_token()
-        if not _start_new(reading, _listed(reading.services)):
+        log.warning("the page token of %s is no longer valid; listing the folders", of.place)
+        token = drive.start_page_token(of.drive_id)
+        if not _start_new(reading, of, _listed(reading.services, of.folders)):
             return False
-        reading.reached(token)
-        page = drive.changes(token)
+        reading.reached(of, token)
+        page = drive.changes(token, of.drive_id)
     while True:
-        reading.changes.append(len(page.changes))
+        if of.drive_id is None:
+            reading.changes.append(len(page.changes))
         _give_up_unreadable(reading, page)
-        if not _start_new(reading, (change.file for change in page.changes if change.file)):
+        if not _start_new(reading, of, (change.file for change in page.changes if change.file)):
             return False  # who reads on meets the first files of this page again, as known ones
         token = page.next_page_token or page.new_start_page_token
         assert token is not None
-        reading.reached(token)
+        reading.reached(of, token)
         if page.new_start_page_token:
             return True
         if reading.is_long:
             return False
-        page = drive.changes(token)
+        page = drive.changes(token, of.drive_id)
 
 
-def _listed(services: Services) -> Iterable[DriveFile]:
-    for workflow in all_workflows().values():
-        if workflow.drive_folder:
-            yield from services.drive.list_folder(workflow.drive_folder)
+def _listed(services: Services, folders: Iterable[str]) -> Iterable[DriveFile]:
+    for folder in folders:
+        yield from services.drive.list_folder(folder)
 
 
-def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> bool:
+def _start_new(reading: _Reading, of: ChangeLog, files: Iterable[DriveFile]) -> bool:
     """Start the jobs of these files; False when there was no time for all of them.
 
     Files that were met before do not use up the time: each holder of the lease gets further.
@@ -221,7 +256,7 @@ def _start_new(reading: _Reading, files: Iterable[DriveFile]) -> bool:
         except Exception as error:
             log.exception("Drive file %s could not be started", file.file_id)
             if not set_aside(reading.services, file.file_id, file.name, error):
-                reading.failures.append(error)
+                reading.failures.setdefault(of.place, error)
     return True
 
 

@@ -317,6 +317,16 @@ def test_states_are_merged_and_counted(records) -> None:
     assert records.state(*PLACE) == {}
 
 
+def test_the_name_of_a_state_may_hold_what_an_id_of_google_may(records) -> None:
+    place = "page_token#0A-b_c.D"
+    records.save_state(*PLACE, {place: "7", "drives": {"1-f_": "0A-b_c.D", "2": ""}})
+    assert records.save_state(*PLACE, {place: "8"}, only_if={place: "7"})
+    state = records.state(*PLACE)
+    assert (state[place], state["drives"]) == ("8", {"1-f_": "0A-b_c.D", "2": ""})
+    records.save_state(*PLACE, {place: None})
+    assert place not in records.state(*PLACE)
+
+
 def test_a_lease_is_taken_by_one(records) -> None:
     now = 1_800_000_000.123456
     taken = {"lease_until": now + 240, "owner": "first"}

@@ -76,8 +76,66 @@ def test_shared_drives_are_for_those_who_say_so(local: LocalDrive, team: str) ->
     assert drive.files().list(**query).execute()["files"] == []
     assert len(drive.files().list(**query, **both).execute()["files"]) == 1
     assert drive.changes().list(pageToken=token).execute()["changes"] == []
+    local.drive.set_member(False)
+    assert drive.changes().list(pageToken=token).execute()["changes"] == []
     [change] = drive.changes().list(pageToken=token, **both).execute()["changes"]
     assert change["fileId"] == file_id
+
+
+def log_of(local: LocalDrive, drive_id: str, token: str) -> dict[str, bool]:
+    """The files that the log of a shared drive tells of, and whether each is gone."""
+    both = {"supportsAllDrives": True, "includeItemsFromAllDrives": True}
+    changes = local.google().changes()
+    answer = changes.list(pageToken=token, driveId=drive_id, **both).execute()
+    return {change["fileId"]: change["removed"] for change in answer["changes"]}
+
+
+def begin(local: LocalDrive, drive_id: str) -> str:
+    changes = local.google().changes()
+    answer = changes.getStartPageToken(driveId=drive_id, supportsAllDrives=True).execute()
+    return str(answer["startPageToken"])
+
+
+def test_a_shared_drive_has_a_log_of_its_own(local: LocalDrive, team: str) -> None:
+    other = local.drive.add_folder("Other", local.drive.folder_id("Shared drives"))
+    at, start = begin(local, team), begin(local, other)
+    mine = local.google().changes().getStartPageToken().execute()["startPageToken"]
+    film = local.drive.add_file(team, "a.mp4", b"x")
+    gone = local.drive.add_file(team, "b.mp4", b"y")
+    local.drive.add_file("root", "c.mp4", b"z")
+    local.drive.delete(gone)
+    assert log_of(local, team, at) == {film: False, gone: True}
+    assert log_of(local, other, start) == {}
+    # a film that moves is gone from the one and new in the other
+    at = begin(local, team)
+    local.drive.move(film, other)
+    assert log_of(local, team, at) == {film: True}
+    assert log_of(local, other, start) == {film: False}
+    # what the account's own log tells a member of is not to be relied on
+    both = {"supportsAllDrives": True, "includeItemsFromAllDrives": True}
+    told = local.google().changes().list(pageToken=mine, **both).execute()["changes"]
+    assert film not in [change["fileId"] for change in told]
+
+
+def test_a_page_token_is_good_for_one_log(local: LocalDrive, team: str) -> None:
+    other = local.drive.add_folder("Other", local.drive.folder_id("Shared drives"))
+    changes, of_team = local.google().changes(), begin(local, team)
+    mine = changes.getStartPageToken().execute()["startPageToken"]
+    for token, drive_id in ((mine, team), (of_team, other), (of_team, None)):
+        request = changes.list(pageToken=token, driveId=drive_id, supportsAllDrives=True)
+        assert refusal(request) == (400, "invalid")
+
+
+def test_the_log_of_a_drive_is_for_its_members(local: LocalDrive, team: str) -> None:
+    at, inner = begin(local, team), local.drive.add_folder("inner", team)
+    local.drive.set_member(False)
+    changes = local.google().changes()
+    assert refusal(changes.getStartPageToken(driveId=team)) == (404, "notFound")
+    assert refusal(changes.list(driveId=team, pageToken=at)) == (404, "notFound")
+    local.drive.set_member(True)
+    assert refusal(changes.getStartPageToken(driveId=inner)) == (404, "notFound")  # no drive
+    body = {"id": "c", "type": "web_hook", "address": "http://localhost/"}
+    assert refusal(changes.watch(driveId=team, pageToken=at, body=body))[0] == 501
 
 
 def test_a_folder_does_not_move_into_a_shared_drive(local: LocalDrive, team: str) -> None:

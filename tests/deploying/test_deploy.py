@@ -228,7 +228,14 @@ def _the_doctor_finds_what_is_wrong(place: Place, outputs: dict[str, str], file_
     site = Site(account, STAGE, ROOT, {"DriveInboxFolder": team})
     [watched, told] = [one for one in google.folders(site) if one.check.endswith("-compress")]
     site.forget()
-    assert (watched.verdict.value, told.verdict.value) == ("ok", "note")
+    assert (watched.verdict.value, told.verdict.value) == ("ok", "ok")
+    assert "every 15 minutes" in told.said
+    drive.set_member(False)
+    site = Site(account, STAGE, ROOT, {"DriveInboxFolder": team})
+    told = next(one for one in google.folders(site) if one.check == "drive-log-compress")
+    site.forget()
+    assert told.verdict.value == "note" and "add the account as Viewer" in told.next_step
+    drive.set_member(True)
     drive.set_read_only(team)
     verdict, said = found("drive-results-compress", DriveResultsFolder=team)
     assert verdict == "wrong" and "make it an Editor" in said

@@ -11,6 +11,7 @@ import av
 from chalicelib.domain import keys
 from chalicelib.domain.drive import Candidate, Ignored, candidate
 from chalicelib.domain.job import Status
+from chalicelib.steps.sync import STATE
 from tests.clips import camera_clip
 from tests.e2e.conftest import PROJECT_DIR, Studio
 
@@ -24,7 +25,11 @@ def test_a_master_goes_through_the_archive_pipeline(studio: Studio, tmp_path: Pa
     cloud, folder_id = studio.deployment.cloud, studio.deployment.folder_ids["archive"]
     team = cloud.drive.add_folder("Team", cloud.drive.add_folder("Shared drives"))
     cloud.drive.move(folder_id, team)
+    studio.deployment.records.save_state(*STATE, {"drives_at": 0})  # it is seen in a while
+    studio.deployment.invoke("sweep_drive")
     file_id = cloud.drive.add_file(folder_id, clip.name, clip)
+    # which only the drive's own log tells of, and no push channel
+    studio.deployment.invoke("sweep_drive")
     found = candidate(studio.deployment.drive.get(file_id), folder_id)
     assert isinstance(found, Candidate)
     # When it has gone through

@@ -153,6 +153,25 @@ def test_a_refused_log_is_not_taken_for_a_bad_place(local: LocalDrive, drive: Dr
         drive.changes("600")
 
 
+def test_the_log_of_a_shared_drive(local: LocalDrive, drive: Drive) -> None:
+    team = local.drive.add_folder("Team", local.drive.add_folder("Shared drives"))
+    token = drive.start_page_token(team)
+    file_id = local.drive.add_file(team, "a.mp4", b"x")
+
+    page = drive.changes(token, team)
+
+    [change] = page.changes
+    assert change.file is not None
+    assert (change.file_id, change.file.shared_drive_id) == (file_id, team)
+    assert page.new_start_page_token is not None
+    assert drive.changes(page.new_start_page_token, team).changes == ()
+    with pytest.raises(PageTokenInvalid):
+        drive.changes(drive.start_page_token(), team)
+    local.drive.set_member(False)
+    with pytest.raises(FileGone):
+        drive.start_page_token(team)
+
+
 # Channels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ _NOT_MODELLED = frozenset(
         "useContentAsIndexableText",
     )
 )
+#: Where `driveId` is.
+_OF_ONE_DRIVE = frozenset(("changes.getStartPageToken", "changes.list"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +76,26 @@ class Call:
         return mask
 
 
-def check_scope_of_search(args: dict[str, Any]) -> None:
-    """Refuse what concerns shared drives, other spaces and parameters not modelled.
+def check_scope_of_search(
+    args: dict[str, Any], operation: str, has_log: Callable[[str], bool]
+) -> None:
+    """Refuse what concerns other spaces and parameters not modelled.
+
+    Args:
+        has_log: whether an id is that of a shared drive whose log the account may read.
 
     Raises:
-        Refusal: 404, no shared drive has that id; 400; or 501.
+        Refusal: 404, no such shared drive; 400; or 501.
     """
     for name in _NOT_MODELLED & args.keys():
         if args[name]:
             raise not_modelled(f"the parameter {name!r}")
     drive_id = args.get("driveId") or args.get("teamDriveId")
-    if drive_id:
+    if drive_id and not has_log(str(drive_id)):
         message = f"Shared drive not found: {drive_id}"
         raise Refusal(404, "notFound", message, parameter="driveId")
+    if drive_id and not (args.get("driveId") and operation in _OF_ONE_DRIVE):
+        raise not_modelled(f"the parameter 'driveId' of {operation}")
     if args.get("spaces", "drive") != "drive":
         raise not_modelled("spaces other than 'drive'")
     match args.get("corpora", "user"):

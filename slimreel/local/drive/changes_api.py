@@ -1,4 +1,4 @@
-"""changes.* and channels.stop: the change log and its notifications.
+"""changes.* and channels.stop: the change logs and their notifications.
 
 Source: https://developers.google.com/workspace/drive/api/guides/about-changes
 """
@@ -6,7 +6,9 @@ Source: https://developers.google.com/workspace/drive/api/guides/about-changes
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -20,9 +22,18 @@ from slimreel.local.drive.files_api import FilesApi
 from slimreel.local.drive.library import Library
 from slimreel.local.drive.records import LogEntry
 
+#: A page token of a shared drive's log is its number times this, and the drive's mark.
+_MARKS = 1_000_000
+
 
 class ChangesApi:
-    """The one change log: of the account the folder is shared with."""
+    """The change log of the account that the folder is shared with, and those of shared drives.
+
+    Google's own tells an account that is a member of a shared drive about some of what happens
+    there, and says that this is not to be relied on; here it tells nothing. What is shared with one
+    that is no member is in its own log only, and the drive's is not shown to it.
+    Source: https://developers.google.com/workspace/drive/api/guides/about-changelogs
+    """
 
     def __init__(
         self, library: Library, channels: Channels, files: FilesApi, base_url: str
@@ -40,7 +51,7 @@ class ChangesApi:
 
     def _start_page_token(self, call: Call) -> Response:
         with self._library.lock:
-            token = str(self._library.records.next_number())
+            token = _token(self._library.records.next_number(), call)
         body = {"kind": "drive#startPageToken", "startPageToken": token}
         return answer(fields.apply(call.mask({"*": None}, "StartPageToken"), body))
 
@@ -49,15 +60,16 @@ class ChangesApi:
         size = call.args.get("pageSize", 100)
         with self._library.lock:
             first, end = self._number(call), self._library.records.next_number()
-            wanted = (e for e in self._library.records.entries(first) if _is_wanted(e, call))
+            log = self._library.records.entries(first, call.args.get("driveId"))
+            wanted = (self._as_seen(e, call) for e in log if _is_wanted(e, call))
             entries = [entry for entry in wanted if self._is_shown(entry, call)]
             page = list(islice(entries, size))
             changes = [resources.change_json(entry, self._file(entry, call)) for entry in page]
         body: dict[str, Any] = {"kind": "drive#changeList", "changes": changes}
         if len(entries) > size:
-            body["nextPageToken"] = str(page[-1].number + 1)
+            body["nextPageToken"] = _token(page[-1].number + 1, call)
         else:
-            body["newStartPageToken"] = str(end)
+            body["newStartPageToken"] = _token(end, call)
         return answer(fields.apply(mask, body))
 
     def _watch(self, call: Call) -> Response:
@@ -76,17 +88,40 @@ class ChangesApi:
         token = call.args["pageToken"]
         if not re.fullmatch(r"[0-9]{1,18}", token):
             raise invalid_value("pageToken")
-        if int(token) > self._library.records.next_number():
+        number, mark = divmod(int(token), _MARKS) if call.args.get("driveId") else (int(token), 0)
+        if mark != _mark(call) or number > self._library.records.next_number():
             raise invalid_value("pageToken")
-        return int(token)
+        return number
+
+    def _as_seen(self, entry: LogEntry, call: Call) -> LogEntry:
+        """What left a shared drive with a folder around it is gone for the drive's log."""
+        record, drive_id = self._library.records.get(entry.file_id), call.args.get("driveId")
+        if drive_id and record and self._library.shared_drive_of(record) != drive_id:
+            return replace(entry, removed=True)
+        return entry
 
     def _is_shown(self, entry: LogEntry, call: Call) -> bool:
         record = None if entry.removed else self._library.records.get(entry.file_id)
-        return record is None or self._files.is_shown(record, call)
+        if record is None:
+            return True
+        is_elsewhere = not call.args.get("driveId") and self._library.is_member
+        if is_elsewhere and self._library.shared_drive_of(record):
+            return False
+        return self._files.is_shown(record, call)
 
     def _file(self, entry: LogEntry, call: Call) -> dict[str, Any] | None:
         record = None if entry.removed else self._library.records.get(entry.file_id)
         return None if record is None else self._files.json(record, call)
+
+
+def _token(number: int, call: Call) -> str:
+    """A page token is good for one log only."""
+    return str(number * _MARKS + _mark(call)) if call.args.get("driveId") else str(number)
+
+
+def _mark(call: Call) -> int:
+    drive_id = call.args.get("driveId")
+    return zlib.crc32(drive_id.encode()) % (_MARKS - 1) + 1 if drive_id else 0
 
 
 def _is_wanted(entry: LogEntry, call: Call) -> bool:

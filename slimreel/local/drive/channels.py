@@ -103,6 +103,8 @@ class Channels:
     def _happened(self, event: Event) -> None:
         for channel in self.open_channels():
             if channel.file_id is None:
+                if event.drive_id and self._library.is_member:
+                    continue  # that is in the drive's own log
                 self.notifier.log_changed(channel.channel_id)
             elif channel.file_id == event.file_id:
                 self.notifier.file_changed(channel.channel_id, event.state, event.changed)

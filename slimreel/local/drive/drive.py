@@ -38,9 +38,9 @@ class Drive:
     change log and channels are kept (SQLite); content that shows nowhere in `root` lies in a
     folder beside it. `base_url` is where callers reach `handle`.
 
-    The folders in its folder "Shared drives" are shared drives, shared with the account without its
-    being a member of them: so their changes are in the one log there is. There are no revisions to
-    go back to. A file that is rewritten in place while somebody downloads it is served torn; the
+    The folders in its folder "Shared drives" are shared drives, and the account is a member of
+    them: what changes there is in their own logs and nowhere else. There are no revisions to go
+    back to. A file that is rewritten in place while somebody downloads it is served torn; the
     real Drive never does that.
     """
 
@@ -216,6 +216,12 @@ class Drive:
         change = self._files.read_only.add if read_only else self._files.read_only.discard
         change(folder_id)
 
+    def set_member(self, is_member: bool) -> None:
+        """Make the account a member of all shared drives; or of none, and sharing it all the same
+        with the account: then its own log tells of what changes there, and theirs are not shown.
+        """
+        self._library.is_member = is_member
+
     def set_abusive(self, file_id: str, abusive: bool = True) -> None:
         """Have Drive take the file for malware."""
         self._library.change(file_id, None, abusive=abusive)
@@ -260,7 +266,7 @@ class Drive:
             raise not_modelled(method.operation)
         args = contract.read_parameters(method, query)
         check_scopes(identity, method.scopes, content=args.get("alt") == "media")
-        check_scope_of_search(args)
+        check_scope_of_search(args, method.operation, self._library.has_log)
         fault = self._faults.take("drive", _operation(method, args, on_session))
         call = Call(
             request=request,

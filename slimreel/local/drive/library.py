@@ -70,12 +70,14 @@ class Event:
         state: "add", "remove", "update", "trash" or "untrash".
         changed: for "update": which of content, properties, parents, children.
         folder_ids: the folders that gained or lost this file.
+        drive_id: the shared drive it is in.
     """
 
     file_id: str
     state: str
     changed: tuple[str, ...] = ()
     folder_ids: tuple[str, ...] = ()
+    drive_id: str | None = None
 
 
 class Library:
@@ -86,6 +88,7 @@ class Library:
         self.records = records
         self.tree = disk.Tree(root, vault)
         self.listener: Callable[[Event], None] = lambda event: None
+        self.is_member = True
         self.root_id = self._make_root()
         self._finish_moves()
         self.tree.drop_unfinished()
@@ -133,6 +136,13 @@ class Library:
         if len(line) < 3 or line[-2].name != SHARED_DRIVES or line[-1].file_id != self.root_id:
             return None
         return line[-3].file_id
+
+    def has_log(self, drive_id: str) -> bool:
+        """Whether that is a shared drive which shows the account its change log."""
+        with self.lock:
+            record = self.records.get(drive_id)
+            is_drive = record is not None and self.shared_drive_of(record) == drive_id
+        return is_drive and self.is_member
 
     def new_temporary(self) -> Path:
         """Return a path for content that is still arriving."""
@@ -295,11 +305,14 @@ class Library:
         return self._commit(replace(record, version=record.version + 1), event, content)
 
     def commit_removed(self, record: Record) -> None:
+        drive_id = self.shared_drive_of(record)
+        drives = {drive_id: True} if drive_id else {}
         with self.records.together():
             self.records.forget(record.file_id)
-            self.records.log(record.file_id, removed=True, time_ms=now_ms())
+            self.records.log(record.file_id, removed=True, time_ms=now_ms(), drives=drives)
         folders = (record.parent_id,) if record.parent_id else ()
-        self.listener(Event(file_id=record.file_id, state="remove", folder_ids=folders))
+        event = Event(file_id=record.file_id, state="remove", folder_ids=folders)
+        self.listener(replace(event, drive_id=drive_id))
 
     def shift_below(self, old: bytes, new: bytes) -> None:
         """Write down that a folder's path changed, for all that is in it."""
@@ -311,15 +324,18 @@ class Library:
         # Written before anything moves: content that nobody wrote down would be taken for
         # another file by the next process, should this one die here.
         replaces = event.state == "update"
+        before, drive_id = self.records.get(record.file_id), self.shared_drive_of(record)
+        left = self.shared_drive_of(before) if before else None
+        drives = {id: id != drive_id for id in (left, drive_id) if id}
         with self.records.together():
             self.records.save(record)
-            self.records.log(record.file_id, removed=False, time_ms=now_ms())
+            self.records.log(record.file_id, removed=False, time_ms=now_ms(), drives=drives)
             if content is not None:
                 move = Move(record.file_id, os.fsencode(content), replaces)
                 self.records.save_move(move)
         if content is not None:
             record = self._move(move, record)
-        self.listener(event)
+        self.listener(replace(event, drive_id=drive_id))
         return record
 
     def _move(self, move: Move, record: Record) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -128,6 +128,10 @@ CREATE INDEX IF NOT EXISTS files_by_location ON files (location);
 CREATE TABLE IF NOT EXISTS changes (
     number INTEGER PRIMARY KEY, file_id TEXT UNIQUE, removed INTEGER, time_ms INTEGER
 );
+CREATE TABLE IF NOT EXISTS drive_changes (
+    number INTEGER, file_id TEXT, removed INTEGER, time_ms INTEGER, drive_id TEXT,
+    PRIMARY KEY (drive_id, file_id)
+);
 CREATE TABLE IF NOT EXISTS channels (
     channel_id TEXT PRIMARY KEY, resource_id TEXT, resource_uri TEXT, file_id TEXT, address TEXT,
     token TEXT, expires_ms INTEGER, last_message INTEGER
@@ -189,25 +193,42 @@ class Records:
     def forget(self, file_id: str) -> None:
         self._db.execute("DELETE FROM files WHERE file_id = ?", (file_id,))
 
-    # The change log
+    # The change logs: the account's, and one of each shared drive
 
     def next_number(self) -> int:
         """Return the number the next entry gets; as a page token: everything from now on."""
         return int(self.fact("next_number") or FIRST_PAGE_TOKEN)
 
-    def log(self, file_id: str, *, removed: bool, time_ms: int) -> None:
-        """Write the file's entry; it replaces the one it had."""
+    def log(self, file_id: str, *, removed: bool, time_ms: int, drives: Mapping[str, bool]) -> None:
+        """Write the file's entries; each replaces the one it had in that log.
+
+        Args:
+            drives: the shared drives to tell; for each, whether the file left it.
+        """
         number = self.next_number()
         self._db.execute(
             "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)",
             (number, file_id, removed, time_ms),
         )
+        for drive_id, left in drives.items():
+            self._db.execute(
+                "INSERT OR REPLACE INTO drive_changes VALUES (?, ?, ?, ?, ?)",
+                (number, file_id, removed or left, time_ms, drive_id),
+            )
         self.set_fact("next_number", str(number + 1))
 
-    def entries(self, first_number: int) -> Iterator[LogEntry]:
-        rows = self._db.execute(
-            "SELECT * FROM changes WHERE number >= ? ORDER BY number", (first_number,)
-        )
+    def entries(self, first_number: int, drive_id: str | None = None) -> Iterator[LogEntry]:
+        """Yield the account's log from there on, or that of a shared drive."""
+        columns = "SELECT number, file_id, removed, time_ms FROM"
+        if drive_id is None:
+            rows = self._db.execute(
+                f"{columns} changes WHERE number >= ? ORDER BY number", (first_number,)
+            )
+        else:
+            rows = self._db.execute(
+                f"{columns} drive_changes WHERE number >= ? AND drive_id = ? ORDER BY number",
+                (first_number, drive_id),
+            )
         for row in rows.fetchall():
             values = dict(row)
             yield LogEntry(**(values | {"removed": bool(values["removed"])}))
