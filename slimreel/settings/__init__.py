@@ -97,7 +97,7 @@ _WORKFLOW = (
     ("min_savings_percent", "policy.min_savings_percent", "percent", "",
      "A result that saves less is not worth having; the original is published."),
     ("max_attempts", "policy.max_attempts", "number", "",
-     "Encodes of one video, each at a higher QVBR level than the one before."),
+     "Encodes of one video: higher where a check failed, once lower where that pays."),
     ("max_output_bytes", "policy.max_output_bytes", "bytes", "",
      "No result is larger: a lower level, then a smaller picture makes it fit, or it is said "
      "before the film is encoded."),
