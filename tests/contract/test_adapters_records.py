@@ -26,6 +26,7 @@ from chalicelib.domain.job import (
 )
 from chalicelib.domain.review import Approval, Review
 from chalicelib.domain.verdict import Decision, Verdict
+from chalicelib.domain.write_back import WriteBack
 from tests import fakes
 from tests.examples import JOB_ID, a_job, a_measurement, a_plan, some_facts
 
@@ -132,6 +133,8 @@ def everything() -> Job:
         "review": Review(number=1, choice="Approve", run=1, by="m", at="t", answer="a"),
         "approved": Approval(run=1, by="m", at="2026-05-04T09:30:00.000Z"),
         "result_deleted": "d",
+        "encode_claim": "c",
+        "write_back": WriteBack(run=1, file_id="f", wrote=("m",), tries=2, waits_alone=True),
     }
     job = a_job(**known)
     assert not [f.name for f in fields(Job) if getattr(job, f.name) is None]
