@@ -365,8 +365,11 @@ def _no_questions() -> Iterator[None]:
 
 @contextmanager
 def _importing_from(project_dir: Path) -> Iterator[None]:
-    """Import `app` and `chalicelib` of this project, and leave the interpreter as it was."""
-    path, environ = sys.path.copy(), os.environ.copy()
+    """Import `app` and `chalicelib` of this project, and leave it and the interpreter as they were:
+    bytecode beside the sources would land in the package.
+    """
+    path, environ, quiet = sys.path.copy(), os.environ.copy(), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     modules = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_of_a_project(name)}
     sys.path.insert(0, str(project_dir))
     importlib.invalidate_caches()
@@ -376,7 +379,7 @@ def _importing_from(project_dir: Path) -> Iterator[None]:
         for name in [name for name in sys.modules if _is_of_a_project(name)]:
             del sys.modules[name]
         sys.modules.update(modules)
-        sys.path[:] = path
+        sys.path[:], sys.dont_write_bytecode = path, quiet
         for name in {*os.environ} - {*environ}:
             del os.environ[name]
         os.environ.update(environ)

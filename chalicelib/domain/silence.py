@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.text import clock
 
@@ -95,9 +95,7 @@ def missed(
     """
     if len(source) >= SOURCE_KEPT:
         return ()  # nobody knows where else it is silent
-    quiet: dict[tuple[int, int], list[Silence]] = {}
-    for silence in sorted(source, key=lambda one: one.start_s):
-        quiet.setdefault((silence.track, silence.channel), []).append(silence)
+    quiet = _apart(source)
     return tuple(
         left
         for silence in result
@@ -107,6 +105,18 @@ def missed(
         )
         if left.length_s >= GONE_S
     )
+
+
+def _apart(silences: Iterable[Silence]) -> dict[tuple[int, int], list[Silence]]:
+    """The silences of each track and channel in order, those that meet or overlap as one."""
+    found: dict[tuple[int, int], list[Silence]] = {}
+    for silence in sorted(silences, key=lambda one: one.start_s):
+        known = found.setdefault((silence.track, silence.channel), [])
+        if known and silence.start_s <= known[-1].end_s:
+            known[-1] = replace(known[-1], end_s=max(known[-1].end_s, silence.end_s))
+        else:
+            known.append(silence)
+    return found
 
 
 def _without(

@@ -38,6 +38,8 @@ def left(result: list[Silence], source: list[Silence]) -> list[tuple[float, floa
         ([silence(10.0, 14.0, channel=1)], [(10.0, 14.0)]),
         ([silence(10.0, 14.0, track=2)], [(10.0, 14.0)]),
         ([silence(20.0, 30.0)], [(10.0, 14.0)]),
+        ([silence(9.0, 15.0), silence(9.0, 9.0)], []),
+        ([silence(0.0, 15.0), silence(1.0, 2.0)], []),
     ],
 )
 def test_silence_counts_where_the_source_sounds(
