@@ -84,6 +84,7 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.asl.eval.callback import callback
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import (
     ProgramEnded,
     ProgramError,
@@ -165,6 +166,7 @@ class Interpreter:
     def _install(self) -> None:
         for setter in ("set_ended", "set_error", "set_timed_out", "set_stop"):
             self._replace(Environment, setter, _staying_awake(getattr(Environment, setter)))
+        self._replace(EventManager, "add_event", _closing_with_the_end(EventManager.add_event))
         self._replace(Program, "eval", _eval_program)
         self._replace(ExecutionState, "_evaluate_with_timeout", _evaluate_with_timeout)
         self._replace(
@@ -425,6 +427,24 @@ def _take_over(state: Any, env: Any, output: Any) -> None:
         state.result_path.eval(env)
     else:
         env.states.reset(input_value=env.stack.pop())
+
+
+def _closing_with_the_end(original: Any) -> Any:
+    """What still runs when an execution is stopped adds nothing to its history any more."""
+    ends = {
+        HistoryEventType.ExecutionAborted,
+        HistoryEventType.ExecutionFailed,
+        HistoryEventType.ExecutionSucceeded,
+        HistoryEventType.ExecutionTimedOut,
+    }
+
+    def add_event(manager: Any, *args: Any, **kwargs: Any) -> Any:
+        history = manager._history_event_list
+        if history and history[-1]["type"] in ends:
+            return history[-1]["id"]
+        return original(manager, *args, **kwargs)
+
+    return add_event
 
 
 def _ending_with_parent(original: Any) -> Any:
