@@ -195,7 +195,7 @@ def _cells(dry: Dry) -> Iterator[str | Text]:
     yield about + human_size(dry.saved_bytes) if dry.saved_bytes else ""
     yield _quality(dry)
     yield f"${dry.cost_usd:.4f}" if dry.cost_usd else ""
-    yield f"{dry.months:.1f} months" if dry.months is not None and dry.cost_usd else ""
+    yield f"{dry.months:,.0f} months" if dry.months is not None and dry.cost_usd else ""
 
 
 def _quality(dry: Dry) -> str:

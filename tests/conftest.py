@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+#: How long examples take is the machine's, and which are tried depends on what is imported.
+NO_COMPLAINTS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+every_test = settings(deadline=None, suppress_health_check=NO_COMPLAINTS)
 # A suite that must be green to land tries the same examples each time, and no more than show the
 # rule: `make fuzz` tries thousands of new ones, wherever a test does not say how many itself.
-settings.register_profile("suite", max_examples=60, derandomize=True, deadline=None)
-settings.register_profile("fuzz", max_examples=2000, deadline=None)
+settings.register_profile("suite", every_test, max_examples=60, derandomize=True)
+settings.register_profile("fuzz", every_test, max_examples=2000)
 settings.load_profile("suite")
 
 #: What takes longest comes first, so that several processes end together: each is handed the next

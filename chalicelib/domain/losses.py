@@ -130,5 +130,5 @@ def _beside_losses(beside: Iterable[Beside]) -> Iterator[Loss]:
         more = f" and {len(tags) - NAMED_TAGS} more" if len(tags) > NAMED_TAGS else ""
         yield Loss(
             ("tags",),
-            f"Tag{plural} not carried over: {', '.join(tags[:NAMED_TAGS])}{more}.",
+            f"Tag{plural}: {', '.join(tags[:NAMED_TAGS])}{more}.",
         )

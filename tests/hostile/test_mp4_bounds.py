@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.corpus.surgery import flipped
@@ -65,7 +65,7 @@ def look(source: Counted) -> None:
 sizes = st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 7, 8, 16, 2**31, 2**32 - 1]))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 5), sizes), min_size=1, max_size=4))
 def test_no_number_in_an_index_makes_it_dear(lies: list[tuple[int, int]]) -> None:
     data = bytearray(SOUND)

@@ -489,7 +489,7 @@ def subtitled(path: Path, codec: str) -> Path:
                 "Subtitle track (spa)",
                 "Chapters",
                 "Attached font",
-                "Tag not carried over: SHOT_ID.",
+                "Tag: SHOT_ID.",
             },
         ),
     ],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.adapters.records import Below
 from chalicelib.domain.budget import MICRO, Budget, dollars, micro_usd, why_it_waits
 from tests.fakes import Records
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 usd = st.floats(0, 500, allow_nan=False)
 costs = st.lists(usd, min_size=1, max_size=12)
 

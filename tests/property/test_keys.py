@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain import keys
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 
 # Any code point, half of a surrogate pair too; and names that look like paths and options.
 names = st.text(max_size=300) | st.text(

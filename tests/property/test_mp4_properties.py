@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.mp4 import (
@@ -16,7 +16,7 @@ from chalicelib.domain.mp4 import (
 from chalicelib.domain.mp4.boxes import Source, load_moov, top_level
 from tests.mp4_samples import FTYP, Track, applied, box, chunks, film, itunes, mdta, reading, xyz
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 
 #: The check finds chunk tables by their names, so a value must not hold one.
 content = st.binary(max_size=40).filter(lambda b: b"stco" not in b and b"co64" not in b)

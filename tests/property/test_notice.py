@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.job import Job, Status
@@ -13,7 +13,7 @@ from chalicelib.domain.notice import KINDS, Notice, notice, plain_ascii
 from chalicelib.domain.text import one_line
 from tests.examples import LINK, a_job, a_measurement, a_plan, the_prices
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 
 # Any code point, and names made of what breaks lines, turns text, combines or is no letter at all.
 names = st.text(max_size=260) | st.text(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.config import all_presets
@@ -20,7 +20,7 @@ from chalicelib.domain.planner import make_plan
 from chalicelib.domain.preset import Preset
 from tests.examples import a_preset, a_sound, a_workflow
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 
 sides = st.integers(0, 10_000) | st.sampled_from([31, 32, 719, 720, 721, 1080, 2160, 4096, 4097])
 presets = st.sampled_from(list(all_presets().values())) | st.builds(

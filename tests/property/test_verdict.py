@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.floors import floors, scene_floor
@@ -14,7 +14,7 @@ from chalicelib.domain.score import QualityScore
 from chalicelib.domain.verdict import Decision, Verdict, damage_problems, judge
 from tests.examples import a_measurement, a_plan, tracks
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(deadline=None)
 
 shares = st.floats(0.5, 1) | st.sampled_from([0.85, 0.95, 0.9, 0.99, float("nan")])
 scores = st.builds(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.config import all_presets
@@ -174,19 +175,20 @@ def encode_plans(draw: st.DrawFn) -> Plan:
         data_tracks=0,
     )
     plan = make_plan(facts, draw(st.sampled_from(list(all_presets().values()))), a_workflow())
-    assume(plan.route is Route.ENCODE)
+    assume(plan.route in (Route.ENCODE, Route.SEARCH))
+    plan = replace(plan, route=Route.ENCODE, search=None)
     for _ in range(draw(st.integers(0, 4))):
         plan = aimed_higher(plan, None, "too low") or plan
     return plan
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(encode_plans())
 def test_every_plan_to_encode_is_a_request_the_service_takes(plan: Plan) -> None:
     assert request_problems(plan) == []
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(encode_plans())
 def test_aac_stays_within_the_services_table(plan: Plan) -> None:
     for track in plan.audio:

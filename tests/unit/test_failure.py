@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.errors import (
@@ -115,7 +115,7 @@ causes = words | st.recursive(
 ).map(json.dumps)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(st.sampled_from(["Rejected", "States.Timeout", "KeyError"]) | words, causes)
 def test_any_error_gives_a_sentence_and_short_details(error: str, cause: str) -> None:
     reason, details = failure(error, cause)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.job import Job, Status
@@ -233,7 +233,7 @@ def test_an_empty_result_has_no_ratio() -> None:
     assert row(completed(published_size_bytes=0))["Compression Ratio"] is None
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None)
 @given(st.integers(1, 10**13), st.integers(1, 10**13))
 def test_figures_agree_with_each_other(size_bytes: int, published: int) -> None:
     cells = row(completed(size_bytes=size_bytes, published_size_bytes=published))

@@ -246,8 +246,8 @@ def test_tags_without_a_place_are_named_up_to_a_dozen() -> None:
         tags = (Beside(kind="tags", noun=f"T{n}") for n in range(count))
         return planned(some_facts(beside=tuple(tags))).losses
 
-    assert lost(1) == ("Tag not carried over: T0.",)
-    assert lost(2) == ("Tags not carried over: T0, T1.",)
+    assert lost(1) == ("Tag: T0.",)
+    assert lost(2) == ("Tags: T0, T1.",)
     assert lost(14)[0].endswith("T10, T11 and 2 more.")
 
 
