@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from botocore.exceptions import ClientError
 from rich.console import Console, Group, RenderableType
@@ -64,7 +65,7 @@ class Watch(LiveView):
 
     def _view(self, job: Job) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        times, titles = list(step_times(job)), _titles(job)
+        times, words = list(step_times(job)), titles(job)
         for number, (moment, took) in enumerate(zip(job.timeline, times, strict=True)):
             running = job.status.is_open and number == len(times) - 1
             seconds = seconds_since(moment.at) if running else took.seconds
@@ -73,7 +74,7 @@ class Watch(LiveView):
                 mark = Text("✗", style="red")
             table.add_row(
                 mark,
-                titles[number],
+                words[number],
                 Text(f"{seconds:.1f} s", style="dim", justify="right"),
                 progress(job, self._encode_percent) if running else "",
             )
@@ -93,11 +94,11 @@ class Watch(LiveView):
 
     def _print_new_steps(self, job: Job) -> None:
         finished = len(job.timeline) - job.status.is_open
-        times, titles = list(step_times(job)), _titles(job)
+        times, words = list(step_times(job)), titles(job)
         for number in range(self._printed, finished):
             step = job.timeline[number].step
             mark = "✗" if step == "fail" else "✓"
-            self._console.print(f"{mark} {titles[number]} {times[number].seconds:.1f} s")
+            self._console.print(f"{mark} {words[number]} {times[number].seconds:.1f} s")
         self._printed = max(self._printed, finished)
 
 
@@ -113,9 +114,10 @@ def title(step: str, job: Job, then: str | None = None) -> str:
     return STEPS.get(step, step)
 
 
-def _titles(job: Job) -> list[str]:
+def titles(job: Job) -> list[str]:
+    """What each step of the timeline does."""
     steps = [moment.step for moment in job.timeline]
-    return [title(step, job, then) for step, then in zip(steps, [*steps[1:], None], strict=True)]
+    return [title(step, job, then) for step, then in zip_longest(steps, steps[1:])]
 
 
 def progress(job: Job, encode_percent: int | None) -> RenderableType:

@@ -12,7 +12,7 @@ from rich.console import Console
 from chalicelib.domain.job import Job, Moment, Status
 from chalicelib.domain.plan import Route
 from slimreel.board import MOST_ROWS, Board
-from slimreel.watch import title
+from slimreel.watch import title, titles
 from tests.examples import a_job, a_plan
 
 
@@ -104,3 +104,16 @@ def test_an_encode_of_samples_is_told_from_one_of_the_film(screen: Screen) -> No
     for one, words in ((job, "Encode with"), (searching, "Encode samples with")):
         screen.board.show(one, None)
         assert f"{words} MediaConvert" in screen.drawn()
+
+
+def test_every_step_of_a_timeline_has_its_words() -> None:
+    steps = ("register", "plan", "encode", "choose", "encode")
+    timeline = tuple(Moment(step=step, at="2026-05-04T09:30:00.000Z") for step in steps)
+    assert titles(a_job(timeline=())) == []  # nothing has begun yet
+    assert titles(a_job(timeline=timeline)) == [
+        "Take the job on",
+        "Decide on settings",
+        "Encode samples with MediaConvert",
+        "Choose the setting its samples promise most for",
+        "Encode with MediaConvert",
+    ]
