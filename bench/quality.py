@@ -148,14 +148,8 @@ def _corrected(
     """As the pipeline does with a measured score that misses the target, and with one of a short
     film that is better than it has to be: what is published, and the processor time of every
     further encode."""
-    made = [first]
-    while made[-1].score < target.mean and len(made) < MOST_ENCODES:
-        if made[-1].level >= dial.HIGHEST:
-            break
-        moved = _through(made[-1], found, target)
-        made.append(tried.at(moved.lowest(target, above=made[-1].level) or dial.HIGHEST))
-    if len(made) > 1 or first.score < target.mean:
-        return made[-1], tuple(encoded.cpu_s for encoded in made[1:])
+    if first.score < target.mean:
+        return _raised(tried, found, first, target)
     moved = _through(first, found, target)
     lower = moved.lowest(target, margin_db=MARGIN_DB) or first.level
     if 1 - moved.bps_at(lower) / moved.bps_at(first.level) < LEAST_SHARE:
@@ -163,6 +157,18 @@ def _corrected(
     again = tried.at(lower)
     is_leaner = again.score >= target.mean and again.size_bytes < first.size_bytes
     return (again if is_leaner else first), (again.cpu_s,)
+
+
+def _raised(
+    tried: Dial, found: Search, first: Encoded, target: Target
+) -> tuple[Encoded, tuple[float, ...]]:
+    made = [first]
+    while made[-1].score < target.mean and len(made) < MOST_ENCODES:
+        if made[-1].level >= dial.HIGHEST:
+            break
+        moved = _through(made[-1], found, target)
+        made.append(tried.at(moved.lowest(target, above=made[-1].level) or dial.HIGHEST))
+    return made[-1], tuple(encoded.cpu_s for encoded in made[1:])
 
 
 def _through(encoded: Encoded, found: Search, target: Target) -> prediction.Curves:

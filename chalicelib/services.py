@@ -11,6 +11,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.config import Settings, settings
+from chalicelib.domain.link import video_link
 
 if TYPE_CHECKING:
     from chalicelib.adapters.airtable import Airtable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.records import Records
     from chalicelib.adapters.secrets import Secrets
     from chalicelib.adapters.storage import Storage
+    from chalicelib.domain.job import Job
 
 
 class Services:
@@ -112,6 +114,10 @@ class Services:
         from chalicelib.adapters.secrets import Secrets
 
         return Secrets(_client("ssm"), prefix=self.settings.secrets_prefix)
+
+    def link_to(self, job: Job) -> str:
+        """The lasting link to a job's result, which is good once there is one."""
+        return video_link(self.settings.public_url, job.job_id, self.link_key, job.link_number)
 
     @cached_property
     def link_key(self) -> str:

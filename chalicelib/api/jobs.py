@@ -24,7 +24,6 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.domain.job_list import Asked, Sort, place
 from chalicelib.domain.job_view import job_view, summary_view
 from chalicelib.domain.keys import JOB_ID_LENGTH
-from chalicelib.domain.link import video_link
 from chalicelib.domain.s3_source import is_s3
 from chalicelib.services import Services, services
 
@@ -221,10 +220,9 @@ def found(job_id: str) -> Job:
 
 
 def _view(reach: Services, job: Job) -> dict[str, Any]:
+    link = reach.link_to(job)
     published = job.published_key is not None
-    at = (reach.settings.public_url, job.job_id, reach.link_key, job.link_number)
-    link = video_link(*at) if published else None
-    return job_view(job, link=link, row_url=row_url(reach, job))
+    return job_view(job, link=link if published else None, row_url=row_url(reach, job))
 
 
 def row_url(reach: Services, job: Job) -> str | None:

@@ -128,7 +128,4 @@ def _beside_losses(beside: Iterable[Beside]) -> Iterator[Loss]:
     if tags:
         plural = "s" if len(tags) > 1 else ""
         more = f" and {len(tags) - NAMED_TAGS} more" if len(tags) > NAMED_TAGS else ""
-        yield Loss(
-            ("tags",),
-            f"Tag{plural}: {', '.join(tags[:NAMED_TAGS])}{more}.",
-        )
+        yield Loss(("tags",), f"Tag{plural}: {', '.join(tags[:NAMED_TAGS])}{more}.")

@@ -15,7 +15,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from statistics import median_low
 
 #: Share of a film's pictures that may find no place: one here and there, where the clock of a
 #: camera is not that of the result.
@@ -59,12 +58,13 @@ def pace(starts: Sequence[int], tick_s: Fraction) -> Pace | None:
     """
     starts = starts[:PICTURES_LIMIT]
     gaps = [later - earlier for earlier, later in pairwise(starts) if later > earlier]
-    if len(gaps) < 2 or _is_even(gaps):
+    counts = Counter(gaps)
+    if len(gaps) < 2 or are_even(counts):
         return None
     average = Fraction(len(gaps)) / (sum(gaps) * tick_s)
-    in_order, quick = sorted(gaps), quick_gap(gaps)
+    quick = quick_gap(gaps)
     for rate in (
-        *_known_rate(gaps, median_low(in_order), tick_s),
+        *_known_rate(gaps, _middle(counts), tick_s),
         *_known_rate(gaps, quick, tick_s),
         *_whole_rates(average),
     ):
@@ -102,10 +102,6 @@ def roomy_rate(quick_s: float | None) -> str | None:
     if near:
         return min(near, key=lambda rate: abs(float(Fraction(rate)) - needed))
     return next((rate for rate in RATES if Fraction(rate) > needed), None)
-
-
-def _is_even(gaps: Sequence[int]) -> bool:
-    return are_even(Counter(gaps))
 
 
 def are_even(gaps: Mapping[int, int]) -> bool:

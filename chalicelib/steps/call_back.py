@@ -15,7 +15,6 @@ from chalicelib.domain.callback import HEADER, Callback, body_of, due_again, sig
 from chalicelib.domain.errors import SlimreelError
 from chalicelib.domain.job import Job
 from chalicelib.domain.job_view import job_view
-from chalicelib.domain.link import video_link
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps import ledger
@@ -70,10 +69,7 @@ def _called(services: Services, job: Job, callback: Callback, away: set[str]) ->
 
 
 def _tell(services: Services, job: Job, callback: Callback) -> None:
-    link = None
-    if job.published_key is not None:
-        at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
-        link = video_link(*at)
+    link = services.link_to(job) if job.published_key is not None else None
     now = services.now()
     body = body_of(job_view(job, link=link), at=now)
     headers = {HEADER: signature(services.callback_key, body, at=now), "User-Agent": "Slimreel"}

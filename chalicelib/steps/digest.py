@@ -18,7 +18,6 @@ from chalicelib.config import all_workflows, price_table
 from chalicelib.domain.digest import digest_notice
 from chalicelib.domain.errors import SlimreelError
 from chalicelib.domain.job import Job
-from chalicelib.domain.link import video_link
 from chalicelib.domain.notice import KINDS, notice
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.domain.workflow import Workflow
@@ -147,8 +146,7 @@ def _claimed(services: Services, job: Job, now: datetime, digest_id: str) -> Job
 
 
 def _publish(services: Services, workflow: str, jobs: Sequence[Job]) -> None:
-    at = services.settings.public_url
-    links = [video_link(at, job.job_id, services.link_key, job.link_number) for job in jobs]
+    links = [services.link_to(job) for job in jobs]
     if len(jobs) == 1:
         message = notice(jobs[0], link=links[0], prices=price_table())
         assert message is not None  # it was put off, so there is one

@@ -8,7 +8,6 @@ from datetime import timedelta
 from chalicelib.config import all_workflows, price_table
 from chalicelib.domain.errors import Temporary
 from chalicelib.domain.job import Job
-from chalicelib.domain.link import video_link
 from chalicelib.domain.notice import notice
 from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
@@ -34,9 +33,7 @@ def notify(services: Services, job: Job) -> Job:
     """
     if job.result_deleted is not None:
         return job  # there is nothing to announce any more
-    at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
-    link = video_link(*at)
-    message = notice(job, link=link, prices=price_table())
+    message = notice(job, link=services.link_to(job), prices=price_table())
     workflow = all_workflows()[job.workflow]
     if message is None or message.kind not in workflow.notify_kinds:
         return job

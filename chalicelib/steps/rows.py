@@ -20,7 +20,6 @@ from chalicelib.adapters import aws_errors
 from chalicelib.adapters.airtable import AirtableOutOfCalls, AirtableRefused, AirtableUnavailable
 from chalicelib.domain.job import Job
 from chalicelib.domain.job_row import job_row
-from chalicelib.domain.link import video_link
 from chalicelib.services import Services
 from chalicelib.steps.airtable_pause import Trouble
 
@@ -153,8 +152,8 @@ class _Batch:
 
 
 def _row(services: Services, job: Job) -> dict[str, Any]:
-    at = (services.settings.public_url, job.job_id, services.link_key, job.link_number)
-    return job_row(job, link=video_link(*at) if job.published_key else None)
+    link = services.link_to(job)
+    return job_row(job, link=link if job.published_key else None)
 
 
 def _refusals(job_id: str) -> tuple[str, str]:

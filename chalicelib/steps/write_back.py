@@ -302,8 +302,9 @@ class _Writing:
         size = there.size_bytes
         try:
             url = self.back.session_url
+            told: DriveFile | int
             if url is None:
-                url, told = self._begin(size, replaces=replaces), _told(0)
+                url, told = self._begin(size, replaces=replaces), 0
             else:
                 told = self.services.drive_writer.sent(url, size)
             furthest, stumbles = -1, 0
@@ -393,10 +394,6 @@ class _Writing:
             problem=None,
             next_at=None,
         )
-
-
-def _told(sent_bytes: int) -> DriveFile | int:
-    return sent_bytes
 
 
 def _recalled(back: WriteBack, tag: str) -> Hashed:

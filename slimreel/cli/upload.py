@@ -10,8 +10,6 @@ from chalicelib.domain.control import BadRequest
 from chalicelib.domain.s3_source import SCHEME, s3_address
 from slimreel.cli.api import CannotAsk
 
-_BLOCK_BYTES = 1024 * 1024
-
 
 def upload(client: Any, path: Path, folder: str) -> str:
     """The address of a film once it is in S3, with the credentials of whoever calls.
@@ -30,7 +28,8 @@ def upload(client: Any, path: Path, folder: str) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        digest = _hash(path)[:16]
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         target = s3_address(f"{folder.rstrip('/')}/{digest}/{path.name}")
         if not folder.startswith(SCHEME):
             raise BadRequest("The address is s3://bucket or s3://bucket/folder.")
@@ -42,15 +41,7 @@ def upload(client: Any, path: Path, folder: str) -> str:
         raise CannotAsk(f"{path} cannot be read: {problem.strerror}") from problem
     except (BotoCoreError, ClientError, S3UploadFailedError) as problem:
         raise CannotAsk(f"{path.name} was not uploaded: {problem}") from problem
-    return f"{SCHEME}{target.bucket}/{target.key}"
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    return target.url
 
 
 def _is_there(client: Any, bucket: str, key: str, size_bytes: int) -> bool:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from googleapiclient.discovery_cache import get_static_doc
 from werkzeug import Request, Response
 
@@ -263,3 +264,24 @@ def _departures(value: Any, schema: Mapping[str, Any], where: str) -> Iterator[s
         yield f"{where}: {value!r} is no {kind}"
     elif schema.get("format") == "int64" and not re.fullmatch(r"-?\d+", str(value)):
         yield f"{where}: {value!r} is no number in a string"
+
+
+# Fixtures, for the conftest of whoever needs them
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
+    with local_drive(tmp_path, front) as found:
+        yield found
+
+
+@pytest.fixture
+def team(local: LocalDrive) -> str:
+    """A shared drive."""
+    return local.drive.add_folder("Team", local.drive.add_folder("Shared drives"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,9 @@ from googleapiclient.http import MediaIoBaseDownload, MediaIoBaseUpload
 
 from slimreel.local.drive import SERVICE_ACCOUNT
 from slimreel.local.faults import Fault
-from tests.contract.drive_server import Front, LocalDrive, document, local_drive, serving
+from tests.contract.drive_server import LocalDrive, document
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
-        yield found
 
 
 def bearer(local: LocalDrive, scope: str = "drive") -> dict[str, str]:

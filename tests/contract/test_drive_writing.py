@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from chalicelib.adapters.drive_errors import CallRefused
-from tests.contract.drive_server import Front, LocalDrive, local_drive, serving
+from tests.contract.drive_server import LocalDrive
 from tests.contract.test_drive import bearer, refusal, upload
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
-        yield found
-
-
-@pytest.fixture
-def team(local: LocalDrive) -> str:
-    """A shared drive."""
-    return local.drive.add_folder("Team", local.drive.add_folder("Shared drives"))
 
 
 def create(local: LocalDrive, body: dict[str, Any], **options: Any) -> Any:

@@ -36,21 +36,9 @@ from chalicelib.adapters.drive_errors import (
 from chalicelib.adapters.drive_retry import Retry
 from chalicelib.fetching.download import fill
 from slimreel.local.faults import Fault
-from tests.contract.drive_server import Front, LocalDrive, Receiver, local_drive, serving
+from tests.contract.drive_server import Front, LocalDrive, Receiver, serving
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
-        yield found
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,21 +13,9 @@ import pytest
 from chalicelib.adapters.drive import Drive as Adapter
 from chalicelib.domain.drive import DriveFile
 from slimreel.local.drive import Person
-from tests.contract.drive_server import Front, LocalDrive, local_drive, open_drive, serving
+from tests.contract.drive_server import Front, LocalDrive, open_drive
 
 SETTLED_S = 0.06
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
-        yield found
 
 
 @pytest.fixture

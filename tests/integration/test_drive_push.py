@@ -17,27 +17,14 @@ from tests.contract.drive_server import (
     Front,
     LocalDrive,
     Receiver,
-    local_drive,
     open_drive,
     serving,
 )
 
 
 @pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def hook_front() -> Iterator[Front]:
     with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
         yield found
 
 

@@ -9,8 +9,7 @@ import threading
 import traceback
 import tracemalloc
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,31 +32,13 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.domain.write_back import WriteBack
 from chalicelib.services import Services
 from chalicelib.steps import write_back as step
-from tests.contract.drive_server import Front, LocalDrive, local_drive, serving
+from tests.contract.drive_server import Front, LocalDrive
 from tests.examples import a_job, a_workflow
 from tests.fakes import COMPRESSED, ENVIRONMENT, World
 
 KIB = 1 << 10
 UNIT = 256 * KIB
 FILM = bytes(range(256)) * (3 * KIB) + b"the end"  # three units and a bit
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def local(tmp_path: Path, front: Front) -> Iterator[LocalDrive]:
-    with local_drive(tmp_path, front) as found:
-        yield found
-
-
-@pytest.fixture
-def team(local: LocalDrive) -> str:
-    """A shared drive."""
-    return local.drive.add_folder("Team", local.drive.add_folder("Shared drives"))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,14 +13,7 @@ from chalicelib.steps.change_logs import LOOK_AGAIN_S
 from chalicelib.steps.sync import LEASE_S, STATE, sync
 from tests.examples import a_workflow
 from tests.fakes import INBOX, Killed, World, aws_error
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def time(self) -> datetime:
-        return datetime.fromtimestamp(self.now, UTC)
+from tests.unit.test_steps_sync import Clock
 
 
 @pytest.fixture

@@ -228,13 +228,11 @@ def _sizes(stsz: Box | None) -> Sequence[int]:
 
 def _times(stts: Box | None, timescale: int, count: int) -> Sequence[float]:
     """The times of so many samples, and the end of the last; empty where they do not fit."""
-    if stts is None or len(stts.payload) < 8 or timescale <= 0:
+    if timescale <= 0:
         return ()
-    (entries,) = struct.unpack_from(">I", stts.payload, 4)
-    runs = _words(stts.payload, 8, 2 * entries)
     times = array("d", [0.0])
     ticks = 0
-    for samples, ticks_each in zip(runs[::2], runs[1::2], strict=False):
+    for samples, ticks_each in _runs(stts):
         if len(times) + samples > count + 1:
             return ()
         for _ in range(samples):
