@@ -23,7 +23,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from chalicelib.adapters.encoder import Encoder, NotTaken, outcome_of
+from chalicelib.adapters.encoder import NotTaken, outcome_of
 from chalicelib.domain import keys
 from chalicelib.domain.encoding import job_settings, search_settings
 from chalicelib.domain.errors import JobClosed
@@ -32,6 +32,7 @@ from chalicelib.domain.plan import Route
 from chalicelib.services import Services
 from chalicelib.steps import ledger
 from chalicelib.steps.call import StepCall
+from chalicelib.steps.earlier_encode import earlier_encode, source_url
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.ledger import Overtaken
 
@@ -51,7 +52,7 @@ def encode(services: Services, job: Job, call: StepCall) -> dict[str, Any]:
         return {}
     known = job.encoder_job_id
     if known is None and claimed_before is not None:
-        known = _found(services.encoder, services, job)
+        known = earlier_encode(services, job)
     if job.encoder_job_id is None:
         encoder_job_id = known or _created(services, job, ours=claimed_before is None)
         try:
@@ -80,17 +81,6 @@ def _cancel(services: Services, job: Job, encoder_job_id: str) -> None:
         services.encoder.cancel_job(encoder_job_id)
 
 
-def _source_url(services: Services, job: Job) -> str:
-    return f"s3://{services.settings.temp_bucket}/{job.source_key}"
-
-
-def _found(encoder: Encoder, services: Services, job: Job) -> str | None:
-    found = encoder.find_job(
-        source_url=_source_url(services, job), job_id=job.job_id, attempt=job.attempt
-    )
-    return str(found["Id"]) if found else None
-
-
 def _created(services: Services, job: Job, *, ours: bool) -> str:
     """
     Args:
@@ -115,17 +105,15 @@ def _take_back(services: Services, job: Job) -> None:
 def _settings(services: Services, job: Job) -> dict[str, Any]:
     """Of the whole film, or of the samples of a search."""
     assert job.plan is not None
-    bucket, source_url = services.settings.temp_bucket, _source_url(services, job)
+    bucket, source = services.settings.temp_bucket, source_url(services, job)
     if job.plan.route is Route.SEARCH:
         assert job.plan.search is not None and job.facts is not None and job.facts.video is not None
         return search_settings(
             job.plan,
             job.plan.search,
-            source_url=source_url,
+            source_url=source,
             destination_url=f"s3://{bucket}/{keys.samples_url_key(job.job_id, job.attempt)}",
             frame_rate=job.facts.video.frame_rate,
         )
     destination = keys.encoded_key(job.job_id, job.attempt).removesuffix(".mp4")
-    return job_settings(
-        job.plan, source_url=source_url, destination_url=f"s3://{bucket}/{destination}"
-    )
+    return job_settings(job.plan, source_url=source, destination_url=f"s3://{bucket}/{destination}")

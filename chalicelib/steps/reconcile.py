@@ -26,6 +26,7 @@ from chalicelib.domain.text import iso, parse_iso
 from chalicelib.services import Services
 from chalicelib.steps import digest, ledger, summary
 from chalicelib.steps.budget import admit
+from chalicelib.steps.earlier_encode import earlier_encode
 from chalicelib.steps.encode_changed import answer_token, finish
 from chalicelib.steps.fail import close_failed
 from chalicelib.steps.later import or_later
@@ -228,13 +229,8 @@ def _ask_encoder(services: Services, job: Job, token: str, encodes: _Encodes) ->
 
 def _found(services: Services, job: Job) -> str | None:
     """The encode whose creator died before it could write down the id."""
-    if job.encode_claim is None:
-        return None
-    url = f"s3://{services.settings.temp_bucket}/{job.source_key}"
-    found = services.encoder.find_job(source_url=url, job_id=job.job_id, attempt=job.attempt)
-    if found is None:
-        return None
-    encoder_job_id = str(found["Id"])
-    wanted = {"attempt": job.attempt}
-    ledger.write(services, job, row=False, only_if=wanted, encoder_job_id=encoder_job_id)
-    return encoder_job_id
+    found = earlier_encode(services, job)
+    if found is not None:
+        wanted = {"attempt": job.attempt}
+        ledger.write(services, job, row=False, only_if=wanted, encoder_job_id=found)
+    return found

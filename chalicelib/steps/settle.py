@@ -16,6 +16,7 @@ from chalicelib.domain.job import Job, Status
 from chalicelib.domain.tally import tally
 from chalicelib.services import Services
 from chalicelib.steps.call_back import call_back
+from chalicelib.steps.earlier_encode import earlier_encode
 from chalicelib.steps.later import or_later
 from chalicelib.steps.notify import notify
 
@@ -90,15 +91,7 @@ def stop_encode(services: Services, job: Job) -> None:
     """Cancel the encode of the job's current attempt, if there is one that may still run."""
     if job.outcome is not None or job.source_key is None or job.plan is None:
         return
-    encoder_job_id = job.encoder_job_id
-    if encoder_job_id is None and job.encode_claim is not None:
-        # Its creator may have died before storing the id.
-        found = services.encoder.find_job(
-            source_url=f"s3://{services.settings.temp_bucket}/{job.source_key}",
-            job_id=job.job_id,
-            attempt=job.attempt,
-        )
-        encoder_job_id = str(found["Id"]) if found else None
+    encoder_job_id = job.encoder_job_id or earlier_encode(services, job)
     if encoder_job_id is not None:
         services.encoder.cancel_job(encoder_job_id)
 
